@@ -1,0 +1,61 @@
+# GNU make.  "make help" lists what can be made.
+
+SHELL = /bin/bash
+.DEFAULT_GOAL = all
+
+MODULE = ngx_http_intuit_auth_module.so
+TOOLS  = t/tools
+PATH  := $(PATH):/usr/sbin:/sbin
+
+DESTDIR     =
+MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
+
+JOBS  = 2
+TESTS = t
+
+
+.PHONY: all build install demo demo-check test test-all clean help
+
+all: build    ## the same as build
+
+build:        ## the module: build/release/, and build/debug/ with extra checks
+	@$(TOOLS)/setup.sh build
+	@$(TOOLS)/build-module.sh release
+	@$(TOOLS)/build-module.sh debug
+	@echo "build/release/$(MODULE) is ready"
+
+install: build ## copy the module to where nginx looks for modules (DESTDIR=)
+	@install -D -m 644 build/release/$(MODULE) \
+	    "$(DESTDIR)$(MODULES_DIR)/$(MODULE)"
+	@echo "$(DESTDIR)$(MODULES_DIR)/$(MODULE) is installed; begin nginx.conf" \
+	    "with: load_module modules/$(MODULE);"
+
+demo:         ## a signed-in internal tool on http://localhost:8080 (PORT=)
+	@$(TOOLS)/setup.sh demo
+	@$(TOOLS)/build-module.sh release
+	@exec t/demo/run.sh
+
+demo-check:   ## start the demo, sign in and call the API without a browser
+	@$(TOOLS)/setup.sh demo
+	@$(TOOLS)/build-module.sh release
+	@exec node t/demo/check.mjs
+
+test:         ## all tests that fit into 20 minutes (TESTS=t/one.t, JOBS=1)
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/build-module.sh release
+	@$(TOOLS)/build-module.sh debug
+	@prove -j $(JOBS) -I t/lib -r $(TESTS)
+
+test-all:     ## the same, with what takes longer, and under AddressSanitizer
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/build-module.sh release
+	@$(TOOLS)/build-module.sh debug
+	@$(TOOLS)/build-module.sh asan
+	@TEST_ALL=1 prove -j $(JOBS) -I t/lib -r $(TESTS)
+	@TEST_ALL=1 TEST_VARIANT=asan prove -j $(JOBS) -I t/lib -r $(TESTS)
+
+clean:        ## remove what was built
+	@rm -rf build t/node_modules
+
+help:         ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

@@ -1,0 +1,1019 @@
+/*
+ * The front door: directives and configuration of ngx_http_intuit_auth_module.
+ * What they lead to lives in src/.
+ */
+
+#include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_provider.h"
+
+
+static char *ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_intuit_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_intuit_proxy(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
+    ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider);
+static char *ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_intuit_add_handlers(ngx_conf_t *cf);
+static ngx_int_t ngx_http_intuit_resolver(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf);
+static ngx_int_t ngx_http_intuit_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_intuit_init(ngx_conf_t *cf);
+static void *ngx_http_intuit_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_intuit_create_srv_conf(ngx_conf_t *cf);
+static void *ngx_http_intuit_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider, ngx_uint_t auth);
+static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
+static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  ngx_http_intuit_environments[] = {
+    { ngx_string("sandbox"), NGX_HTTP_INTUIT_SANDBOX },
+    { ngx_string("production"), NGX_HTTP_INTUIT_PRODUCTION },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_intuit_modes[] = {
+    { ngx_string("require"), NGX_HTTP_INTUIT_MODE_REQUIRE },
+    { ngx_string("verify"), NGX_HTTP_INTUIT_MODE_VERIFY },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_intuit_commands[] = {
+
+    { ngx_string("intuit_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_intuit_provider_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("intuit_shared_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_shared_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("auth_intuit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_auth,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("auth_intuit_mode"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_loc_conf_t, mode),
+      &ngx_http_intuit_modes },
+
+    { ngx_string("auth_intuit_require"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_auth_require,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("intuit_proxy"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_intuit_proxy,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    /* inside intuit_provider { } */
+
+    { ngx_string("include"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_include,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("environment"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, environment),
+      &ngx_http_intuit_environments },
+
+    { ngx_string("config_url"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, config_url),
+      NULL },
+
+    { ngx_string("api_url"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, api_url),
+      NULL },
+
+    { ngx_string("client_id"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, client_id),
+      NULL },
+
+    { ngx_string("client_secret"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, client_secret),
+      NULL },
+
+    { ngx_string("client_secret_file"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_secret_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("redirect_uri"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, redirect_uri),
+      NULL },
+
+    { ngx_string("scope"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_set_scope,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("extra_auth_args"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, extra_auth_args),
+      NULL },
+
+    { ngx_string("allow_realm"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_set_allow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("allow_email"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_set_allow,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("pkce"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, pkce),
+      NULL },
+
+    { ngx_string("userinfo"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, userinfo),
+      NULL },
+
+    { ngx_string("probe"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, probe),
+      NULL },
+
+    { ngx_string("login_uri"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, login_uri),
+      NULL },
+
+    { ngx_string("logout_uri"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, logout_uri),
+      NULL },
+
+    { ngx_string("post_logout_uri"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, post_logout_uri),
+      NULL },
+
+    { ngx_string("session_uri"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, session_uri),
+      NULL },
+
+    { ngx_string("cookie_name"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, cookie_name),
+      NULL },
+
+    { ngx_string("cookie_flags"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_set_cookie_flags,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("session_timeout"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, session_timeout),
+      NULL },
+
+    { ngx_string("session_idle_timeout"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, session_idle_timeout),
+      NULL },
+
+    { ngx_string("login_timeout"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, login_timeout),
+      NULL },
+
+    { ngx_string("leeway"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, leeway),
+      NULL },
+
+    { ngx_string("connect_timeout"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, connect_timeout),
+      NULL },
+
+    { ngx_string("read_timeout"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, read_timeout),
+      NULL },
+
+    { ngx_string("ssl_trusted_certificate"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_tls_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, ssl_trusted_certificate),
+      NULL },
+
+    { ngx_string("ssl_crl"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_tls_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, ssl_crl),
+      NULL },
+
+    { ngx_string("encryption_key_file"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_key_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_intuit_auth_module_ctx = {
+    ngx_http_intuit_preconfiguration,      /* preconfiguration */
+    ngx_http_intuit_init,                  /* postconfiguration */
+
+    ngx_http_intuit_create_main_conf,      /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    ngx_http_intuit_create_srv_conf,       /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_intuit_create_loc_conf,       /* create location configuration */
+    ngx_http_intuit_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_intuit_auth_module = {
+    NGX_MODULE_V1,
+    &ngx_http_intuit_auth_module_ctx,      /* module context */
+    ngx_http_intuit_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_intuit_init_process,          /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_intuit_exit_process,          /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_intuit_loc_conf_t  *ilcf = conf;
+
+    (void) cmd;
+
+    if (ilcf->auth != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        ilcf->auth = NULL;
+        return NGX_CONF_OK;
+    }
+
+    ilcf->auth = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->auth == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->auth->used_by_auth = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_intuit_auth_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                         *value;
+    ngx_uint_t                         i, n;
+    ngx_http_intuit_require_t         *require;
+    ngx_http_intuit_loc_conf_t        *ilcf = conf;
+    ngx_http_compile_complex_value_t   ccv;
+
+    (void) cmd;
+
+    if (ilcf->require == NGX_CONF_UNSET_PTR) {
+        ilcf->require = ngx_array_create(cf->pool, 2,
+                                         sizeof(ngx_http_intuit_require_t));
+        if (ilcf->require == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    require = ngx_array_push(ilcf->require);
+    if (require == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    require->status = 0;
+
+    value = cf->args->elts;
+    n = cf->args->nelts;
+
+    if (value[n - 1].len > 6 && ngx_strncmp(value[n - 1].data, "error=", 6)
+                                == 0)
+    {
+        require->status = ngx_atoi(value[n - 1].data + 6, value[n - 1].len - 6);
+
+        if (require->status < 400 || require->status > 599
+            || require->status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+            || require->status == NGX_HTTP_CLOSE)
+        {
+            return "takes error=4xx or error=5xx";
+        }
+
+        n--;
+    }
+
+    if (n < 2) {
+        return "needs a value to look at";
+    }
+
+    if (ngx_array_init(&require->values, cf->pool, n - 1,
+                       sizeof(ngx_http_complex_value_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < n; i++) {
+
+        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+        ccv.cf = cf;
+        ccv.value = &value[i];
+        ccv.complex_value = ngx_array_push(&require->values);
+
+        if (ccv.complex_value == NULL
+            || ngx_http_compile_complex_value(&ccv) != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_intuit_proxy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value;
+    ngx_http_core_loc_conf_t     *clcf, **proxied;
+    ngx_http_intuit_loc_conf_t   *ilcf = conf;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    (void) cmd;
+
+    if (ilcf->proxy != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        ilcf->proxy = NULL;
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return "stands beside proxy_pass or another handler: intuit_proxy "
+               "itself goes to Intuit's API, remove the other one";
+    }
+
+    ilcf->proxy = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->proxy == NULL
+        || ngx_http_intuit_proxy_options(cf, ilcf) != NGX_OK
+        || ngx_http_intuit_proxy_upstream(cf, ilcf->proxy) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    imcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_intuit_auth_module);
+
+    proxied = ngx_array_push(&imcf->proxied);
+    if (proxied == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *proxied = clcf;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_proxy_options(ngx_conf_t *cf,
+    ngx_http_intuit_loc_conf_t *ilcf)
+{
+    ngx_str_t                         *value, realm;
+    ngx_uint_t                         i;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "realm=", 6) == 0 && value[i].len > 6) {
+
+            realm.data = value[i].data + 6;
+            realm.len = value[i].len - 6;
+
+            if (ngx_http_script_variables_count(&realm) == 0
+                && !ngx_intuit_realm_valid(&realm))
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid realm \"%V\" in \"intuit_proxy\": "
+                                   "write the company id (digits) or a "
+                                   "variable", &realm);
+                return NGX_ERROR;
+            }
+
+            ilcf->realm = ngx_palloc(cf->pool,
+                                     sizeof(ngx_http_complex_value_t));
+            if (ilcf->realm == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+            ccv.cf = cf;
+            ccv.value = &realm;
+            ccv.complex_value = ilcf->realm;
+
+            if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "clients=any") == 0) {
+            ilcf->any_clients = 1;
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"intuit_proxy\"",
+                           &value[i]);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The API's side of the location.  Host and TLS are not the operator's to
+ * inherit: a token goes to Intuit, verified, or nowhere.
+ */
+
+static ngx_int_t
+ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider)
+{
+    u_char     *p, *last;
+    ngx_str_t   text, ca;
+
+    if (provider->file == NULL) {
+        provider->early = 1;
+    }
+
+    ca = provider->ssl_trusted_certificate;
+
+    if (ca.len == 0) {
+        ngx_http_intuit_ca_bundle(&ca);
+    }
+
+    text.data = ngx_pnalloc(cf->pool, NGX_HTTP_INTUIT_CONF_SIZE);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = text.data + NGX_HTTP_INTUIT_CONF_SIZE;
+
+    p = ngx_slprintf(text.data, last,
+                     "proxy_pass $intuit_api_url;"
+                     "proxy_http_version 1.1;"
+                     "proxy_set_header Host $proxy_host;"
+                     "proxy_set_header Connection close;"
+                     "proxy_ignore_headers X-Accel-Redirect;");
+
+    if (ca.len) {
+        p = ngx_slprintf(p, last,
+                         "proxy_ssl_verify on;"
+                         "proxy_ssl_verify_depth 5;"
+                         "proxy_ssl_server_name on;"
+                         "proxy_ssl_trusted_certificate \"%V\";", &ca);
+    }
+
+    if (provider->ssl_crl.len) {
+        p = ngx_slprintf(p, last, "proxy_ssl_crl \"%V\";",
+                         &provider->ssl_crl);
+    }
+
+    text.len = p - text.data;
+
+    if (ngx_http_intuit_conf_text(cf, &text) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "intuit_proxy sets proxy_pass, proxy_http_version "
+                           "and proxy_ssl_* itself: remove them from this "
+                           "location");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                       *p;
+    ssize_t                       size;
+    ngx_str_t                    *value, s;
+    ngx_http_intuit_main_conf_t  *imcf = conf;
+
+    (void) cmd;
+
+    if (imcf->zone_name.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[1].data, "zone=", 5) != 0) {
+        return "takes zone=name:size";
+    }
+
+    imcf->zone_name.data = value[1].data + 5;
+
+    p = (u_char *) ngx_strchr(imcf->zone_name.data, ':');
+
+    if (p == NULL || p == imcf->zone_name.data) {
+        return "takes zone=name:size";
+    }
+
+    imcf->zone_name.len = p - imcf->zone_name.data;
+
+    s.data = p + 1;
+    s.len = value[1].data + value[1].len - s.data;
+
+    size = ngx_parse_size(&s);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone size \"%V\" in "
+                           "\"intuit_shared_zone\"", &s);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size < (ssize_t) NGX_HTTP_INTUIT_ZONE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "intuit_shared_zone \"%V\" is too small: %uzk is "
+                           "the least, 16m the default", &imcf->zone_name,
+                           (size_t) NGX_HTTP_INTUIT_ZONE_MIN / 1024);
+        return NGX_CONF_ERROR;
+    }
+
+    imcf->zone_size = size;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_intuit_add_variables(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_fetch_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                     i;
+    ngx_http_intuit_provider_t   **provider;
+    ngx_http_intuit_main_conf_t   *imcf;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_intuit_auth_module);
+
+    if (imcf->providers.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (imcf->zone_name.len == 0) {
+        ngx_str_set(&imcf->zone_name, "intuit");
+        imcf->zone_size = 16 * 1024 * 1024;
+    }
+
+    imcf->store = ngx_http_intuit_store_shm(cf, &imcf->zone_name,
+                                            imcf->zone_size,
+                                            &ngx_http_intuit_auth_module);
+
+    if (imcf->store == NULL
+        || ngx_http_intuit_resolver(cf, imcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    imcf->keep_id_token = ngx_http_intuit_id_token_used(cf);
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+
+        if (provider[i]->file == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "there is no intuit_provider \"%V\": define it in "
+                          "the http block", &provider[i]->name);
+            return NGX_ERROR;
+        }
+
+        provider[i]->store = imcf->store;
+
+        if (ngx_http_intuit_provider_init(cf, provider[i]) != NGX_OK
+            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_intuit_servers_init(cf) != NGX_OK
+        || ngx_http_intuit_add_handlers(cf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_header_filter_init(cf);
+}
+
+
+/*
+ * Handlers of a phase run from the array's end: the first place is the last
+ * to be asked.
+ */
+
+static ngx_int_t
+ngx_http_intuit_add_handlers(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_array_t                *handlers;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static struct {
+        ngx_uint_t              phase;
+        ngx_http_handler_pt     handler;
+        ngx_uint_t              last;
+    } phases[] = {
+        { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
+        { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
+        { 0, NULL, 0 }
+    };
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (i = 0; phases[i].handler; i++) {
+
+        handlers = &cmcf->phases[phases[i].phase].handlers;
+
+        h = ngx_array_push(handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (phases[i].last) {
+            h = handlers->elts;
+            ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(*h));
+        }
+
+        *h = phases[i].handler;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the http block's resolver, or else the system's name servers */
+
+static ngx_int_t
+ngx_http_intuit_resolver(ngx_conf_t *cf, ngx_http_intuit_main_conf_t *imcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_core_loc_conf_t   *clcf, **proxied;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    imcf->resolver = clcf->resolver;
+
+    if (imcf->resolver == NULL || imcf->resolver->connections.nelts == 0) {
+        imcf->resolver = ngx_http_intuit_system_resolver(cf);
+        if (imcf->resolver == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    proxied = imcf->proxied.elts;
+
+    for (i = 0; i < imcf->proxied.nelts; i++) {
+
+        if (proxied[i]->resolver == NULL
+            || proxied[i]->resolver->connections.nelts == 0)
+        {
+            proxied[i]->resolver = imcf->resolver;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_intuit_main_conf_t));
+    if (imcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&imcf->providers, cf->pool, 4,
+                       sizeof(ngx_http_intuit_provider_t *))
+        != NGX_OK
+        || ngx_array_init(&imcf->proxied, cf->pool, 4,
+                          sizeof(ngx_http_core_loc_conf_t *))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return imcf;
+}
+
+
+static void *
+ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
+{
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    iscf = ngx_pcalloc(cf->pool, sizeof(ngx_http_intuit_srv_conf_t));
+    if (iscf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
+        != NGX_OK
+        || ngx_array_init(&iscf->endpoints, cf->pool, 4,
+                          sizeof(ngx_http_intuit_endpoint_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return iscf;
+}
+
+
+static void *
+ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_intuit_loc_conf_t));
+    if (ilcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     ilcf->realm = NULL;
+     *     ilcf->any_clients = 0;
+     */
+
+    ilcf->auth = NGX_CONF_UNSET_PTR;
+    ilcf->mode = NGX_CONF_UNSET_UINT;
+    ilcf->require = NGX_CONF_UNSET_PTR;
+    ilcf->proxy = NGX_CONF_UNSET_PTR;
+
+    return ilcf;
+}
+
+
+static char *
+ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_intuit_loc_conf_t  *prev = parent;
+    ngx_http_intuit_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t    *clcf;
+
+    ngx_conf_merge_ptr_value(conf->auth, prev->auth, NULL);
+    ngx_conf_merge_uint_value(conf->mode, prev->mode,
+                              NGX_HTTP_INTUIT_MODE_REQUIRE);
+    ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+
+    /* as proxy_pass, intuit_proxy is inherited by "if" and limit_except only */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->proxy == NGX_CONF_UNSET_PTR) {
+
+        if (clcf->noname && prev->proxy != NGX_CONF_UNSET_PTR) {
+            conf->proxy = prev->proxy;
+            conf->realm = prev->realm;
+            conf->any_clients = prev->any_clients;
+
+        } else {
+            conf->proxy = NULL;
+        }
+    }
+
+    if (conf->auth && ngx_http_intuit_use(cf, conf->auth, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->proxy
+        && ngx_http_intuit_use(cf, conf->proxy, conf->realm == NULL)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* notes that the server whose configuration is merged uses the provider */
+
+static ngx_int_t
+ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
+    ngx_uint_t auth)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_use_t       *use;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    iscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_intuit_auth_module);
+    use = iscf->uses.elts;
+
+    for (i = 0; i < iscf->uses.nelts; i++) {
+        if (use[i].provider == provider) {
+            use[i].auth |= auth;
+            return NGX_OK;
+        }
+    }
+
+    use = ngx_array_push(&iscf->uses);
+    if (use == NULL) {
+        return NGX_ERROR;
+    }
+
+    use->provider = provider;
+    use->auth = auth;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_intuit_auth_module);
+
+    if (imcf == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_intuit_probe_init(cycle, imcf);
+}
+
+
+static void
+ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_http_intuit_provider_t   **provider;
+    ngx_http_intuit_main_conf_t   *imcf;
+
+    imcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_intuit_auth_module);
+    if (imcf == NULL) {
+        return;
+    }
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+        ngx_http_intuit_discovery_exit(provider[i]);
+    }
+}

@@ -1,0 +1,546 @@
+/*
+ * Who is asking: our own URIs, the session gate, and what every flow needs
+ * to know about a request.
+ */
+
+#include "ngx_http_intuit_job.h"
+
+
+static void ngx_http_intuit_redact(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static void ngx_http_intuit_redact_text(u_char *data, size_t len);
+static ngx_int_t ngx_http_intuit_access_anonymous(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_access_require(ngx_http_request_t *r,
+    ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_access_end(ngx_http_request_t *r,
+    ngx_int_t rc);
+static void ngx_http_intuit_ctx_cleanup(void *data);
+static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
+    ngx_http_request_t *r);
+
+
+/*
+ * Runs last in the server's rewrite phase.  Our URIs keep the server's own
+ * location configuration and skip the location search, so that no location
+ * of the operator's can take them away; the phases that follow (access rules
+ * among them) are the server's.
+ */
+
+ngx_int_t
+ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_core_main_conf_t   *cmcf;
+    ngx_http_intuit_endpoint_t  *ep;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    if (r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    ep = iscf->endpoints.elts;
+
+    for (i = 0; i < iscf->endpoints.nelts; i++) {
+
+        if (r->uri.len == ep[i].uri.len
+            && ngx_memcmp(r->uri.data, ep[i].uri.data, r->uri.len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == iscf->endpoints.nelts) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->endpoint = &ep[i];
+
+    if (ctx->args.data == NULL && r->args.len) {
+        ctx->args.data = ngx_pstrdup(r->pool, &r->args);
+        if (ctx->args.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->args.len = r->args.len;
+    }
+
+    if (ep[i].callback) {
+        ngx_http_intuit_redact(r, ctx);
+    }
+
+    ngx_http_update_location_config(r);
+    r->content_handler = ep[i].handler;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    r->phase_handler = cmcf->phase_engine.location_rewrite_index;
+    ngx_http_core_run_phases(r);
+
+    return NGX_DONE;
+}
+
+
+/*
+ * Core logs the request line with every upstream error and in access_log.
+ * The values of the callback's arguments are overwritten wherever core keeps
+ * them: HTTP/1 has one buffer, HTTP/2 and 3 a second copy in request_line.
+ */
+
+static void
+ngx_http_intuit_redact(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    u_char  *p, *last;
+
+    (void) ctx;
+
+    ngx_http_intuit_redact_text(r->args.data, r->args.len);
+
+    p = ngx_strlchr(r->unparsed_uri.data,
+                    r->unparsed_uri.data + r->unparsed_uri.len, '?');
+    if (p) {
+        last = r->unparsed_uri.data + r->unparsed_uri.len;
+        ngx_http_intuit_redact_text(p + 1, last - p - 1);
+    }
+
+    last = r->request_line.data + r->request_line.len;
+
+    p = ngx_strlchr(r->request_line.data, last, '?');
+    if (p) {
+        /* up to the protocol */
+
+        while (last > p && *(last - 1) != ' ') {
+            last--;
+        }
+
+        if (last > p + 1) {
+            ngx_http_intuit_redact_text(p + 1, last - p - 2);
+        }
+    }
+}
+
+
+static void
+ngx_http_intuit_redact_text(u_char *data, size_t len)
+{
+    u_char      *p, *last;
+    ngx_uint_t   value;
+
+    value = 0;
+    last = data + len;
+
+    for (p = data; p < last; p++) {
+
+        if (*p == '&') {
+            value = 0;
+
+        } else if (*p == '=' && !value) {
+            value = 1;
+
+        } else if (value) {
+            *p = '*';
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_intuit_access_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx && ctx->endpoint) {
+        /* the way in must be open to those who are not in yet */
+        return NGX_OK;
+    }
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (ilcf->auth == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
+    rc = ngx_http_intuit_identify(r, ilcf->auth, &ctx->auth);
+
+    if (rc == NGX_ERROR) {
+        rc = ngx_http_intuit_fail(r, ilcf->auth, NGX_HTTP_INTUIT_E_STORE,
+                                  NULL);
+        return ngx_http_intuit_access_end(r, rc);
+    }
+
+    if (rc == NGX_DECLINED
+        && ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE)
+    {
+        return ngx_http_intuit_access_anonymous(r, ctx, ilcf);
+    }
+
+    if (ilcf->require) {
+        rc = ngx_http_intuit_access_require(r, ilcf);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /* an anonymous request is let through, but nothing is vouched for */
+
+    return ctx->auth.rc == NGX_OK ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_access_anonymous(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf)
+{
+    ngx_int_t  rc;
+
+    if (!ngx_http_intuit_navigation(r)) {
+        rc = ngx_http_intuit_fail(r, ilcf->auth,
+                                  NGX_HTTP_INTUIT_E_LOGIN_REQUIRED, NULL);
+        return ngx_http_intuit_access_end(r, rc);
+    }
+
+    rc = ngx_http_intuit_login_start(r, ilcf->auth, &r->unparsed_uri, 1);
+
+    if (rc == NGX_AGAIN) {
+        /* the endpoints are being looked up */
+
+        if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_login_ready,
+                                 ngx_http_core_run_phases)
+            == NGX_OK)
+        {
+            return NGX_AGAIN;
+        }
+
+        rc = ngx_http_intuit_fail(r, ilcf->auth, NGX_HTTP_INTUIT_E_BUSY,
+                                  NULL);
+    }
+
+    return ngx_http_intuit_access_end(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_access_require(ngx_http_request_t *r,
+    ngx_http_intuit_loc_conf_t *ilcf)
+{
+    ngx_int_t                   rc;
+    ngx_str_t                   value;
+    ngx_uint_t                  i, n;
+    ngx_http_complex_value_t   *cv;
+    ngx_http_intuit_require_t  *require;
+
+    require = ilcf->require->elts;
+
+    for (i = 0; i < ilcf->require->nelts; i++) {
+
+        cv = require[i].values.elts;
+
+        for (n = 0; n < require[i].values.nelts; n++) {
+
+            if (ngx_http_complex_value(r, &cv[n], &value) != NGX_OK) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
+            if (value.len && !(value.len == 1 && value.data[0] == '0')) {
+                continue;
+            }
+
+            if (require[i].status) {
+                return ngx_http_intuit_access_end(r, require[i].status);
+            }
+
+            rc = ngx_http_intuit_fail(r, ilcf->auth,
+                                      NGX_HTTP_INTUIT_E_FORBIDDEN, NULL);
+            return ngx_http_intuit_access_end(r, rc);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* ends the request from within the access phase, whatever rc would mean */
+
+static ngx_int_t
+ngx_http_intuit_access_end(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+ngx_http_intuit_ctx_t *
+ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    if (r->internal || r->filter_finalize) {
+
+        /* an internal redirect has wiped r->ctx */
+
+        for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+            if (cln->handler == ngx_http_intuit_ctx_cleanup) {
+                ctx = cln->data;
+                ngx_http_set_ctx(r, ctx, ngx_http_intuit_auth_module);
+                return ctx;
+            }
+        }
+    }
+
+    if (!create) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_intuit_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_intuit_ctx_t));
+
+    cln->handler = ngx_http_intuit_ctx_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_intuit_auth_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_http_intuit_ctx_cleanup(void *data)
+{
+    ngx_http_intuit_unpark(data);
+}
+
+
+ngx_int_t
+ngx_http_intuit_identify(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view)
+{
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    if (view->provider == provider) {
+        return view->rc;
+    }
+
+    ngx_memzero(view, sizeof(ngx_http_intuit_view_t));
+
+    view->provider = provider;
+    view->rc = NGX_DECLINED;
+
+    rc = ngx_http_intuit_cookie_get(r, &provider->cookie_name, &value);
+
+    if (rc == NGX_ABORT) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit session cookie was sent several times with "
+                      "different values, none is believed");
+        return view->rc;
+    }
+
+    if (rc != NGX_OK || value.len != NGX_HTTP_INTUIT_COOKIE_LEN) {
+        return view->rc;
+    }
+
+    if (ngx_http_intuit_store_id(&view->id, "session", provider, &value)
+        != NGX_OK)
+    {
+        view->rc = NGX_ERROR;
+        return view->rc;
+    }
+
+    rc = ngx_http_intuit_session_load(provider->store, &view->id,
+                                      provider->session_idle_timeout,
+                                      ngx_time(), r->pool, &view->loaded);
+
+    view->rc = (rc == NGX_OK || rc == NGX_DECLINED) ? rc : NGX_ERROR;
+
+    return view->rc;
+}
+
+
+const ngx_intuit_pair_t *
+ngx_http_intuit_view_pair(const ngx_http_intuit_view_t *view)
+{
+    if (view->provider == NULL || view->rc != NGX_OK) {
+        return NULL;
+    }
+
+    if (view->loaded.has_connection) {
+        return view->loaded.connection.current.access_token.len
+               ? &view->loaded.connection.current : NULL;
+    }
+
+    return view->loaded.session.own.access_token.len
+           ? &view->loaded.session.own : NULL;
+}
+
+
+ngx_int_t
+ngx_http_intuit_store_id(ngx_http_intuit_id_t *id, const char *kind,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *value)
+{
+    ngx_str_t  parts[3];
+
+    parts[0].data = (u_char *) kind;
+    parts[0].len = ngx_strlen(kind);
+    parts[1].data = (u_char *) provider->identity;
+    parts[1].len = NGX_INTUIT_HASH_LEN;
+    parts[2] = *value;
+
+    return ngx_intuit_hash(id->data, parts, 3);
+}
+
+
+ngx_uint_t
+ngx_http_intuit_cross_site(ngx_http_request_t *r)
+{
+    ngx_str_t  *site, *origin;
+
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return 0;
+    }
+
+    site = ngx_http_intuit_header_in(r, "sec-fetch-site");
+
+    if (site) {
+        return !((site->len == 11
+                  && ngx_memcmp(site->data, "same-origin", 11) == 0)
+                 || (site->len == 4 && ngx_memcmp(site->data, "none", 4) == 0));
+    }
+
+    origin = ngx_http_intuit_header_in(r, "origin");
+
+    if (origin == NULL) {
+        /* every browser sends Origin with an unsafe method */
+        return 0;
+    }
+
+    return !ngx_http_intuit_same_origin(origin, r);
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_same_origin(const ngx_str_t *origin, ngx_http_request_t *r)
+{
+    const char        *reason;
+    ngx_str_t         *host;
+    ngx_intuit_url_t   u;
+
+    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK
+        || r->headers_in.host == NULL)
+    {
+        return 0;
+    }
+
+    host = &r->headers_in.host->value;
+
+    return host->len == u.authority.len
+           && ngx_strncasecmp(host->data, u.authority.data, host->len) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_navigation(ngx_http_request_t *r)
+{
+    ngx_str_t  *h;
+
+    if (r->method != NGX_HTTP_GET
+        || ngx_http_intuit_header_in(r, "x-requested-with")
+        || ngx_http_intuit_header_in(r, "sec-purpose")
+        || ngx_http_intuit_header_in(r, "purpose")
+        || ngx_http_intuit_header_in(r, "x-moz")
+        || ngx_http_intuit_header_in(r, "x-purpose"))
+    {
+        return 0;
+    }
+
+    h = ngx_http_intuit_header_in(r, "sec-fetch-mode");
+
+    if (h) {
+        if (h->len != 8 || ngx_memcmp(h->data, "navigate", 8) != 0) {
+            return 0;
+        }
+
+        h = ngx_http_intuit_header_in(r, "sec-fetch-dest");
+
+        return h == NULL
+               || (h->len == 8 && ngx_memcmp(h->data, "document", 8) == 0);
+    }
+
+    h = ngx_http_intuit_header_in(r, "accept");
+
+    return h && ngx_intuit_accepts(h, "text/html");
+}
+
+
+ngx_str_t *
+ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower)
+{
+    size_t            len;
+    ngx_str_t        *found;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    found = NULL;
+    len = ngx_strlen(lower);
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == len
+            && ngx_strncasecmp(h[i].key.data, (u_char *) lower, len) == 0)
+        {
+            if (found) {
+                return NULL;
+            }
+
+            found = &h[i].value;
+        }
+    }
+
+    return found;
+}

@@ -1,0 +1,429 @@
+/*
+ * Configuration, request context and flow entry points of the module.
+ *
+ * Configuration structures are const once postconfiguration is over; what
+ * changes while running lives in ngx_http_intuit_runtime_t (one copy a
+ * worker) or in the store (one for all workers).
+ */
+
+#ifndef _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_
+#define _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_http_intuit_compat.h"
+#include "ngx_http_intuit_store.h"
+#include "ngx_intuit_crypto.h"
+#include "ngx_intuit_header.h"
+#include "ngx_intuit_json.h"
+#include "ngx_intuit_jwks.h"
+#include "ngx_intuit_jwt.h"
+#include "ngx_intuit_oauth2.h"
+#include "ngx_intuit_record.h"
+#include "ngx_intuit_url.h"
+
+
+#define NGX_HTTP_INTUIT_VERSION        "0.1.0"
+
+/* context of the directives inside intuit_provider { } */
+#define NGX_HTTP_INTUIT_PROVIDER_CONF  0x00200000
+
+#define NGX_HTTP_INTUIT_SANDBOX        0
+#define NGX_HTTP_INTUIT_PRODUCTION     1
+
+#define NGX_HTTP_INTUIT_MODE_REQUIRE   0
+#define NGX_HTTP_INTUIT_MODE_VERIFY    1
+
+#define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
+#define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
+#define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
+#define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_RETRY_AFTER    5
+
+
+typedef struct ngx_http_intuit_job_s       ngx_http_intuit_job_t;
+typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
+typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
+typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
+
+
+/*
+ * Everything that can go wrong for a client, one row each in the table of
+ * ngx_http_intuit_error.c (status, "error", words, log level).  The numbers
+ * are kept in login records: append, never reorder.
+ */
+typedef enum {
+    NGX_HTTP_INTUIT_E_INTERNAL = 0,
+    NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,
+    NGX_HTTP_INTUIT_E_LOGIN_LOOP,
+    NGX_HTTP_INTUIT_E_ACCESS_DENIED,          /* error=access_denied */
+    NGX_HTTP_INTUIT_E_AUTHORIZATION,          /* any other error= */
+    NGX_HTTP_INTUIT_E_STATE,                  /* missing, unknown, expired */
+    NGX_HTTP_INTUIT_E_CALLBACK,               /* malformed callback */
+    NGX_HTTP_INTUIT_E_METHOD,
+    NGX_HTTP_INTUIT_E_CODE,                   /* invalid_grant for a code */
+    NGX_HTTP_INTUIT_E_CLIENT,                 /* invalid_client */
+    NGX_HTTP_INTUIT_E_UNAVAILABLE,            /* Intuit down, slow, 5xx, 429 */
+    NGX_HTTP_INTUIT_E_ANSWER,                 /* Intuit's answer unreadable */
+    NGX_HTTP_INTUIT_E_ID_TOKEN,
+    NGX_HTTP_INTUIT_E_KEYS,                   /* no key to verify with, yet */
+    NGX_HTTP_INTUIT_E_REALM_UNPROVEN,
+    NGX_HTTP_INTUIT_E_REALM_DENIED,
+    NGX_HTTP_INTUIT_E_EMAIL_DENIED,
+    NGX_HTTP_INTUIT_E_FORBIDDEN,              /* auth_intuit_require */
+    NGX_HTTP_INTUIT_E_CROSS_SITE,
+    NGX_HTTP_INTUIT_E_REALM_MISMATCH,
+    NGX_HTTP_INTUIT_E_API_PATH,
+    NGX_HTTP_INTUIT_E_NOT_CONNECTED,          /* no connection for a realm */
+    NGX_HTTP_INTUIT_E_CLIENT_ADDRESS,         /* realm= without a guard */
+    NGX_HTTP_INTUIT_E_STORE,
+    NGX_HTTP_INTUIT_E_BUSY,
+    NGX_HTTP_INTUIT_E_MAX
+} ngx_http_intuit_error_e;
+
+
+struct ngx_http_intuit_provider_s {
+    ngx_str_t                    name;
+    u_char                      *file;         /* where it is defined; NULL: */
+    ngx_uint_t                   line;         /* mentioned only */
+
+    ngx_uint_t                   environment;
+    ngx_str_t                    config_url;   /* empty: Intuit's own */
+    ngx_str_t                    api_url;
+    ngx_str_t                    client_id;
+    ngx_str_t                    client_secret;
+    ngx_str_t                    client_secret_file;
+    ngx_str_t                    redirect_uri;
+    ngx_intuit_url_t             redirect;     /* redirect_uri taken apart */
+    ngx_str_t                    scope;        /* joined by single spaces */
+    ngx_str_t                    extra_auth_args;
+    ngx_array_t                  allow_realm;  /* ngx_str_t */
+    ngx_array_t                  allow_email;  /* ngx_str_t */
+    ngx_flag_t                   pkce;
+    ngx_flag_t                   userinfo;
+    ngx_flag_t                   probe;
+    ngx_str_t                    login_uri;
+    ngx_str_t                    logout_uri;
+    ngx_str_t                    post_logout_uri;
+    ngx_str_t                    session_uri;
+    ngx_str_t                    cookie_name;
+    ngx_str_t                    cookie_flags; /* "; Path=/; HttpOnly..." */
+    time_t                       session_timeout;
+    time_t                       session_idle_timeout;
+    time_t                       login_timeout;
+    time_t                       refresh_before;
+    time_t                       leeway;
+    ngx_msec_t                   connect_timeout;
+    ngx_msec_t                   read_timeout;
+    ngx_str_t                    ssl_trusted_certificate;
+    ngx_str_t                    ssl_crl;
+    ngx_array_t                  keys;         /* ngx_intuit_key_t, ring */
+
+    /* derived */
+    ngx_str_t                    login_prefix; /* cookie_name "-login-" */
+    ngx_str_t                    tries_name;   /* cookie_name "-tries" */
+    u_char                       identity[NGX_INTUIT_HASH_LEN];
+    ngx_intuit_key_t            *login_keys;   /* derived, one per key */
+    ngx_uint_t                   nlogin_keys;
+    ngx_str_t                    basic;        /* "Basic ..." */
+    ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_store_t     *store;
+    ngx_http_intuit_runtime_t   *runtime;
+
+    unsigned                     allow_realm_any:1;
+    unsigned                     allow_email_any:1;
+    unsigned                     used_by_auth:1;
+    unsigned                     openid:1;     /* scope has openid */
+    unsigned                     company:1;    /* scope has a company scope */
+    unsigned                     accounting:1; /* CompanyInfo can be read */
+    unsigned                     strict:1;     /* SameSite=Strict cookies */
+    unsigned                     secure:1;     /* Secure cookies */
+    unsigned                     early:1;      /* proxied before defined */
+    unsigned                     own_ca:1;     /* ssl_trusted_certificate */
+};
+
+/* a provider's own URI in a server */
+typedef struct {
+    ngx_str_t                    uri;
+    ngx_http_intuit_provider_t  *provider;
+    ngx_int_t                  (*handler)(ngx_http_request_t *r);
+    unsigned                     callback:1;   /* query string is secret */
+} ngx_http_intuit_endpoint_t;
+
+typedef struct {
+    ngx_array_t                  providers;    /* ngx_http_intuit_provider_t* */
+    ngx_array_t                  proxied;      /* core loc confs to mend */
+    ngx_http_intuit_store_t     *store;
+    ngx_str_t                    zone_name;
+    size_t                       zone_size;
+    ngx_resolver_t              *resolver;
+    ngx_uint_t                   keep_id_token;
+} ngx_http_intuit_main_conf_t;
+
+typedef struct {
+    ngx_array_t                  uses;         /* of the next struct */
+    ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
+} ngx_http_intuit_srv_conf_t;
+
+typedef struct {
+    ngx_http_intuit_provider_t  *provider;
+    unsigned                     auth:1;       /* by auth_intuit */
+} ngx_http_intuit_use_t;
+
+typedef struct {
+    ngx_array_t                  values;       /* ngx_http_complex_value_t */
+    ngx_uint_t                   status;       /* 0: our 403 */
+} ngx_http_intuit_require_t;
+
+typedef struct {
+    ngx_http_intuit_provider_t  *auth;         /* NULL: off */
+    ngx_uint_t                   mode;
+    ngx_array_t                 *require;      /* ngx_http_intuit_require_t */
+    ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
+    ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
+    ngx_flag_t                   any_clients;
+} ngx_http_intuit_loc_conf_t;
+
+
+/* who the request is, for one provider */
+typedef struct {
+    ngx_http_intuit_provider_t  *provider;     /* NULL: not looked up yet */
+    ngx_int_t                    rc;           /* NGX_OK signed in;
+                                                * NGX_DECLINED anonymous;
+                                                * NGX_ERROR cannot know */
+    ngx_http_intuit_id_t         id;           /* of the session */
+    ngx_http_intuit_loaded_t     loaded;
+    ngx_intuit_json_t           *claims;       /* parsed on first use */
+} ngx_http_intuit_view_t;
+
+struct ngx_http_intuit_ctx_s {
+    ngx_http_intuit_view_t       auth;         /* of auth_intuit */
+    ngx_http_intuit_view_t       api;          /* of intuit_proxy */
+    ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
+    ngx_str_t                    args;         /* before it was overwritten */
+
+    ngx_http_intuit_error_e      error;        /* valid if failed */
+    ngx_str_t                    tid;          /* Intuit's transaction id */
+    ngx_str_t                    api_url;      /* where intuit_proxy goes */
+
+    /* a parked request (ngx_http_intuit_job.c) */
+    ngx_http_request_t          *request;
+    ngx_queue_t                  waiting;
+    ngx_event_t                  wake;
+    ngx_uint_t                 (*ready)(ngx_http_intuit_ctx_t *ctx);
+    void                       (*resume)(ngx_http_request_t *r);
+    ngx_http_intuit_provider_t  *provider;     /* whose answer is awaited */
+    ngx_http_intuit_id_t         login;        /* the attempt waited for */
+    ngx_intuit_login_t           attempt;      /* its cookie, opened */
+
+    unsigned                     failed:1;
+    unsigned                     parked:1;
+    unsigned                     injected:1;   /* the token is in headers */
+    unsigned                     joined:1;     /* callback: job was begun */
+};
+
+
+extern ngx_module_t  ngx_http_intuit_auth_module;
+
+
+/* -- ngx_http_intuit_access.c ------------------------------------------ */
+
+/* SERVER_REWRITE, last: takes our own URIs out of the location search. */
+ngx_int_t ngx_http_intuit_endpoint_handler(ngx_http_request_t *r);
+
+/* ACCESS, last: the session gate. */
+ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
+
+/* The request's context, also after an internal redirect; NULL: no memory
+ * (or, with create == 0, none yet). */
+ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(ngx_http_request_t *r,
+    ngx_uint_t create);
+
+/*
+ * Looks the session cookie of this provider up (once a request).
+ * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know.
+ */
+ngx_int_t ngx_http_intuit_identify(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view);
+
+/* The pair that serves a view now: the connection's current one, or the
+ * session's own.  NULL: none. */
+const ngx_intuit_pair_t *ngx_http_intuit_view_pair(
+    const ngx_http_intuit_view_t *view);
+
+/*
+ * Identifiers in the store: SHA-256 over kind, the provider's identity and
+ * value, so that no provider's records answer to another's secret.
+ * Kinds: "session" (cookie bytes), "connection" (realm), "login" (state),
+ * "probe" ("").  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_intuit_store_id(ngx_http_intuit_id_t *id,
+    const char *kind, const ngx_http_intuit_provider_t *provider,
+    const ngx_str_t *value);
+
+/* 1: an unsafe method that a page of another site sent (Sec-Fetch-Site, else
+ * Origin against Host). */
+ngx_uint_t ngx_http_intuit_cross_site(ngx_http_request_t *r);
+
+/* 1: a browser's top-level GET navigation, no prefetch. */
+ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
+
+/* The value of a request header by its lower-case name, NULL: absent (or
+ * there more than once). */
+ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
+
+
+/* -- flows -------------------------------------------------------------- */
+
+/*
+ * Content handlers of our own URIs; r->args was overwritten for the callback,
+ * ctx->args has it.
+ */
+ngx_int_t ngx_http_intuit_login_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_callback_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_logout_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_session_handler(ngx_http_request_t *r);
+
+/*
+ * Answers with the redirect to Intuit and the attempt's cookie.  automatic: 1
+ * when no one asked for a login by name (counts for the loop breaker).
+ * Returns what ngx_http_finalize_request() takes, or NGX_AGAIN: the endpoints
+ * are being looked up, park until ngx_http_intuit_login_ready() and call again.
+ */
+ngx_int_t ngx_http_intuit_login_start(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *target,
+    ngx_uint_t automatic);
+
+/* For a request whose login_start said NGX_AGAIN: has the time come? */
+ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
+
+/* "/intuit/login?return_to=..." for this request, in r->pool. */
+ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_str_t *link);
+
+/* PRECONTENT, first: takes what is ours or identity out of the request. */
+ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
+
+/* PRECONTENT, last: realm guard, token injection. */
+ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
+
+/* Header filter: upstream's Set-Cookie never touches our cookies. */
+ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
+
+/* A resolver with the name servers of /etc/resolv.conf. */
+ngx_resolver_t *ngx_http_intuit_system_resolver(ngx_conf_t *cf);
+
+/* Worker start: arms the key probe. */
+ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf);
+
+ngx_int_t ngx_http_intuit_add_variables(ngx_conf_t *cf);
+
+/* 1: a directive uses $intuit_id_token (asked in postconfiguration). */
+ngx_uint_t ngx_http_intuit_id_token_used(ngx_conf_t *cf);
+
+/* When a pair can no longer be refreshed, by what Intuit has said; 0:
+ * unknown. */
+time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
+
+
+/* -- ngx_http_intuit_error.c -------------------------------------------- */
+
+/*
+ * The one place that turns a failure into an answer: sets ctx->error, writes
+ * one log line ("intuit <error>: <reason>"), and sends a page (browsers) or
+ * JSON (Accept: application/json, or 401) - or, where the operator has an
+ * error_page for the status, returns the status so that it is used.
+ * reason: a short literal or log-safe text for the log only; may be NULL.
+ * Returns what ngx_http_finalize_request() takes: NGX_OK among it, so that a
+ * caller must not take the value for its own "go on".
+ */
+ngx_int_t ngx_http_intuit_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason);
+
+/* 405 with an Allow header ("GET, POST"). */
+ngx_int_t ngx_http_intuit_method_not_allowed(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const char *allow);
+
+/* The "error" word of a failure ("login_required"). */
+const char *ngx_http_intuit_error_name(ngx_http_intuit_error_e error);
+ngx_uint_t ngx_http_intuit_error_status(ngx_http_intuit_error_e error);
+
+
+/* -- ngx_http_intuit_page.c --------------------------------------------- */
+
+/*
+ * Sends a complete answer with our own security headers: Cache-Control:
+ * no-store, X-Content-Type-Options, Referrer-Policy: no-referrer (unless the
+ * caller has added another), Content-Security-Policy (html only).  type: "text/html", "application/json".
+ * The request body is discarded.  Returns what ngx_http_finalize_request()
+ * takes.
+ */
+ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *body);
+
+/* As above, with Location and an empty body; url is absolute. */
+ngx_int_t ngx_http_intuit_redirect(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *url);
+
+/* Wraps content (HTML, escaped by the caller) into our page design. */
+ngx_int_t ngx_http_intuit_page(ngx_http_request_t *r, const char *title,
+    const ngx_str_t *content, ngx_str_t *page);
+
+/* Adds a response header; name is a literal, value lives as long as r. */
+ngx_int_t ngx_http_intuit_add_header(ngx_http_request_t *r, const char *name,
+    const ngx_str_t *value);
+
+/* 1: the client takes HTML by name (Accept); otherwise it gets JSON. */
+ngx_uint_t ngx_http_intuit_wants_html(ngx_http_request_t *r);
+
+/*
+ * A JSON member: "name":"value", or null for an empty value or a zero number.
+ * Writes no comma; p has room for the name, 8 bytes, and the escaped value or
+ * NGX_TIME_T_LEN.  Returns the end.
+ */
+u_char *ngx_http_intuit_json_text(u_char *p, const char *name,
+    const ngx_str_t *value);
+u_char *ngx_http_intuit_json_number(u_char *p, const char *name, time_t value);
+
+
+/* -- ngx_http_intuit_cookie.c ------------------------------------------- */
+
+/*
+ * The value of the request's cookie.  NGX_OK; NGX_DECLINED: not there;
+ * NGX_ABORT: there several times with different values.
+ */
+ngx_int_t ngx_http_intuit_cookie_get(ngx_http_request_t *r,
+    const ngx_str_t *name, ngx_str_t *value);
+
+/*
+ * All cookies whose names begin with prefix: pushes pairs (ngx_keyval_t) into
+ * found, at most max.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_intuit_cookie_list(ngx_http_request_t *r,
+    const ngx_str_t *prefix, ngx_uint_t max, ngx_array_t *found);
+
+/*
+ * Adds Set-Cookie with the provider's flags.  value NULL: deletes (same
+ * attributes, Max-Age=0).  max_age 0: a session cookie.  lax: 1 for the login
+ * cookies, which a cross-site redirect must bring back even when the session
+ * cookie is Strict.
+ */
+ngx_int_t ngx_http_intuit_cookie_set(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *name,
+    const ngx_str_t *value, time_t max_age, ngx_uint_t lax);
+
+/*
+ * Takes our cookies (of every provider), Authorization and identity headers
+ * out of the request, and puts Authorization: bearer in when bearer != NULL.
+ * The header list is rebuilt, so pointers into the old one stay valid.
+ */
+ngx_int_t ngx_http_intuit_clean_request(ngx_http_request_t *r,
+    const ngx_str_t *bearer);
+
+
+#endif /* _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_ */

@@ -1,0 +1,252 @@
+/*
+ * The last step of a login: the company's connection, and the session that
+ * every one who waits gets a copy of.
+ */
+
+#include "ngx_http_intuit_exchange.h"
+
+
+#define NGX_HTTP_INTUIT_SAVE_TRIES  8
+
+
+static void ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
+    ngx_intuit_pair_t *pair);
+static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
+    const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
+static ngx_int_t ngx_http_intuit_exchange_connection(
+    ngx_http_intuit_job_t *job, const ngx_intuit_pair_t *pair);
+static ngx_uint_t ngx_http_intuit_pair_serves(
+    const ngx_intuit_connection_t *c, const ngx_intuit_pair_t *pair,
+    time_t now);
+
+
+ngx_int_t
+ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                        rc;
+    ngx_intuit_pair_t                pair;
+    ngx_intuit_session_t             session;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    ngx_http_intuit_exchange_pair(job, &pair);
+
+    if (ngx_http_intuit_exchange_session(job, &pair, &session) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->in.realm.len) {
+        rc = ngx_http_intuit_exchange_connection(job, &pair);
+
+        if (rc != NGX_OK) {
+            return ngx_http_intuit_exchange_fail(job,
+                                   rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                                                  : NGX_HTTP_INTUIT_E_STORE,
+                                   "connection could not be saved");
+        }
+
+    } else {
+        session.own = pair;
+    }
+
+    if (ngx_intuit_session_encode(job->pool, &session, &ctx->result.session)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->result.state = NGX_HTTP_INTUIT_LOGIN_DONE;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
+    ngx_intuit_pair_t *pair)
+{
+    time_t                           now;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+    now = ngx_time();
+
+    ngx_memzero(pair, sizeof(ngx_intuit_pair_t));
+
+    pair->access_token = ctx->tokens.access_token;
+    pair->refresh_token = ctx->tokens.refresh_token;
+    pair->scope = ctx->tokens.scope.len ? ctx->tokens.scope
+                                        : job->provider->scope;
+    pair->sub = ctx->jwt.sub;
+    pair->issued = now;
+    pair->refreshed = now;
+    pair->expires = now + ctx->tokens.expires_in;
+
+    if (ctx->tokens.refresh_expires_in) {
+        pair->refresh_expires = now + ctx->tokens.refresh_expires_in;
+    }
+
+    if (ctx->tokens.refresh_hard_expires_in) {
+        pair->hard_expires = now + ctx->tokens.refresh_hard_expires_in;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
+    const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session)
+{
+    time_t                           now;
+    ngx_http_intuit_main_conf_t     *imcf;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+    now = ngx_time();
+
+    imcf = ngx_http_get_module_main_conf(job->request,
+                                         ngx_http_intuit_auth_module);
+
+    ngx_memzero(session, sizeof(ngx_intuit_session_t));
+
+    session->created = now;
+    session->expires = now + job->provider->session_timeout;
+    session->realm = ctx->in.realm;
+    session->sub = ctx->jwt.sub;
+    session->userinfo = ctx->userinfo_text;
+
+    if (pair->refresh_expires && pair->refresh_expires < session->expires) {
+        session->expires = pair->refresh_expires;
+    }
+
+    if (ngx_http_intuit_exchange_verified_email(job, &session->email)
+        != NGX_OK)
+    {
+        ngx_str_null(&session->email);
+    }
+
+    if (imcf->keep_id_token) {
+        session->id_token = ctx->tokens.id_token;
+    }
+
+    return ngx_intuit_claims_merge(job->pool, ctx->jwt.claims, ctx->userinfo,
+                                   &session->claims);
+}
+
+
+/*
+ * The company's connection: a pair that still serves stays, and the new one
+ * becomes its spare; else the new one takes its place.
+ */
+
+static ngx_int_t
+ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
+    const ngx_intuit_pair_t *pair)
+{
+    time_t                           now;
+    uint64_t                         generation;
+    ngx_int_t                        rc;
+    ngx_str_t                        encoded;
+    ngx_uint_t                       i;
+    ngx_intuit_connection_t          c;
+    ngx_http_intuit_store_t         *store;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+    store = job->provider->store;
+    now = ngx_time();
+
+    if (ngx_http_intuit_store_id(&ctx->result.connection, "connection",
+                                 job->provider, &ctx->in.realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < NGX_HTTP_INTUIT_SAVE_TRIES; i++) {
+
+        ngx_memzero(&c, sizeof(ngx_intuit_connection_t));
+        generation = 0;
+
+        rc = ngx_http_intuit_connection_load(store, &ctx->result.connection,
+                                             job->pool, &c, &generation);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        if (ngx_http_intuit_pair_serves(&c, pair, now)) {
+            c.spare = *pair;
+
+        } else {
+            c.current = *pair;
+            c.dead = 0;
+        }
+
+        c.realm = ctx->in.realm;
+
+        if (ctx->company.len) {
+            c.company = ctx->company;
+        }
+
+        if (ngx_intuit_connection_encode(job->pool, &c, &encoded) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_intuit_connection_save(store, &ctx->result.connection,
+                                             &encoded, &generation, now);
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        /* another worker was faster */
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* 1: the connection's current pair is as good as the new one */
+
+static ngx_uint_t
+ngx_http_intuit_pair_serves(const ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, time_t now)
+{
+    return !c->dead
+           && c->current.access_token.len
+           && c->current.expires > now
+           && c->current.scope.len == pair->scope.len
+           && ngx_memcmp(c->current.scope.data, pair->scope.data,
+                         pair->scope.len)
+              == 0;
+}
+
+
+ngx_int_t
+ngx_http_intuit_exchange_verified_email(ngx_http_intuit_job_t *job,
+    ngx_str_t *email)
+{
+    ngx_str_t                        name, verified;
+    ngx_intuit_json_t               *claims;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    claims = ctx->userinfo ? ctx->userinfo : ctx->jwt.claims;
+
+    if (claims == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_set(&name, "email_verified");
+
+    if (ngx_intuit_json_claim(job->pool, claims, &name, &verified) != NGX_OK
+        || verified.len != 4 || ngx_memcmp(verified.data, "true", 4) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_set(&name, "email");
+
+    return ngx_intuit_json_claim(job->pool, claims, &name, email);
+}

@@ -1,0 +1,489 @@
+/*
+ * Jobs and parked requests.
+ */
+
+#include "ngx_http_intuit_job.h"
+
+
+#define NGX_HTTP_INTUIT_POLL     20      /* ms */
+
+/* more references than a job's subrequests can drop */
+#define NGX_HTTP_INTUIT_PIN      1000
+
+
+typedef struct {
+    ngx_queue_t                 queue;        /* of ctx->waiting */
+    ngx_event_t                 timer;
+    ngx_uint_t                  n;
+    unsigned                    initialized:1;
+} ngx_http_intuit_parking_t;
+
+
+static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
+static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
+static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
+static void ngx_http_intuit_job_timeout(ngx_event_t *ev);
+static void ngx_http_intuit_job_reap(ngx_event_t *ev);
+static void ngx_http_intuit_job_event(ngx_event_t *ev);
+static u_char *ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf,
+    size_t len);
+static void ngx_http_intuit_parking_init(void);
+static void ngx_http_intuit_parking_timer(ngx_event_t *ev);
+static void ngx_http_intuit_parking_wake(ngx_event_t *ev);
+
+
+/* one a worker */
+static ngx_http_intuit_parking_t  ngx_http_intuit_parking;
+
+
+ngx_http_intuit_job_t *
+ngx_http_intuit_job_create(ngx_http_intuit_provider_t *provider,
+    const char *name)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_intuit_job_t  *job;
+
+    job = ngx_calloc(sizeof(ngx_http_intuit_job_t), ngx_cycle->log);
+    if (job == NULL) {
+        return NULL;
+    }
+
+    job->provider = provider;
+    job->name = name;
+
+    job->log_data = *ngx_cycle->log;
+    job->log = &job->log_data;
+    job->log->handler = ngx_http_intuit_job_log_error;
+    job->log->data = &job->log_ctx;
+    job->log->action = NULL;
+    job->log_ctx.job = job;
+
+    c = ngx_get_connection(0, job->log);
+    if (c == NULL) {
+        ngx_free(job);
+        return NULL;
+    }
+
+    /* there is no socket: nothing may ever close descriptor 0 */
+    c->fd = (ngx_socket_t) -1;
+
+    job->connection = c;
+    job->log->connection = c->number;
+    job->log_ctx.http.connection = c;
+
+    c->log = job->log;
+    c->read->log = job->log;
+    c->write->log = job->log;
+    c->read->handler = ngx_http_intuit_job_event;
+    c->write->handler = ngx_http_intuit_job_event;
+
+    /* so that nothing tries to add the missing socket to the event loop */
+    c->read->active = 1;
+    c->write->active = 1;
+    c->write->ready = 1;
+
+    job->hc.conf_ctx = provider->fetch_conf;
+    c->data = &job->hc;
+
+    r = ngx_http_create_request(c);
+    if (r == NULL) {
+        ngx_free_connection(c);
+        ngx_free(job);
+        return NULL;
+    }
+
+    job->request = r;
+    job->pool = r->pool;
+    c->data = r;
+    c->pool = r->pool;
+
+    r->method = NGX_HTTP_GET;
+    r->method_name = ngx_http_core_get_method;
+    r->http_version = NGX_HTTP_VERSION_11;
+    ngx_str_set(&r->http_protocol, "HTTP/1.1");
+    ngx_str_set(&r->uri, "/");
+    r->unparsed_uri = r->uri;
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_intuit_job_handler;
+
+    /* a job is no request of anybody's: nothing is written to access_log */
+    r->logged = 1;
+
+    ngx_str_set(&c->addr_text, "internal");
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, 1,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        ngx_http_intuit_job_discard(job);
+        return NULL;
+    }
+
+    return job;
+}
+
+
+ngx_msec_t
+ngx_http_intuit_job_deadline(const ngx_http_intuit_provider_t *provider)
+{
+    /* to connect, to send, to read */
+
+    return 2 * provider->connect_timeout + provider->read_timeout;
+}
+
+
+void
+ngx_http_intuit_job_run(ngx_http_intuit_job_t *job)
+{
+    job->deadline.handler = ngx_http_intuit_job_timeout;
+    job->deadline.data = job;
+    job->deadline.log = job->log;
+
+    ngx_add_timer(&job->deadline, ngx_http_intuit_job_deadline(job->provider));
+
+    ngx_http_intuit_job_drive(job);
+}
+
+
+void
+ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job)
+{
+    job->reap.data = job;
+    ngx_http_intuit_job_reap(&job->reap);
+}
+
+
+ngx_http_intuit_job_t *
+ngx_http_intuit_job_of(ngx_http_request_t *r)
+{
+    ngx_log_t  *log;
+
+    log = r->connection->log;
+
+    if (log->handler != ngx_http_intuit_job_log_error) {
+        return NULL;
+    }
+
+    return ((ngx_http_intuit_job_log_ctx_t *) log->data)->job;
+}
+
+
+/* the job's request was posted: its subrequest has ended */
+
+static void
+ngx_http_intuit_job_handler(ngx_http_request_t *r)
+{
+    ngx_http_intuit_job_t  *job;
+
+    job = ngx_http_intuit_job_of(r);
+
+    if (job && !job->ended && job->fetch && job->fetch->done) {
+        ngx_http_intuit_job_drive(job);
+    }
+}
+
+
+static void
+ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                rc;
+    ngx_http_intuit_step_pt  step;
+
+    if (job->driving) {
+        /* a fetch ended inside the step that started it */
+        return;
+    }
+
+    for ( ;; ) {
+
+        if (job->ended) {
+            return;
+        }
+
+        step = job->step;
+        job->step = NULL;
+
+        job->driving = 1;
+        rc = step(job);
+        job->driving = 0;
+
+        if (rc == NGX_AGAIN) {
+
+            if (job->fetch && job->fetch->done) {
+                continue;
+            }
+
+            return;
+        }
+
+        if (rc != NGX_OK || job->step == NULL) {
+            ngx_http_intuit_job_end(job, rc);
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
+{
+    job->ended = 1;
+
+    if (job->deadline.timer_set) {
+        ngx_del_timer(&job->deadline);
+    }
+
+    if (job->done) {
+        job->done(job, rc);
+    }
+
+    ngx_http_intuit_wake();
+
+    /* callers up the stack still use the request */
+
+    job->reap.handler = ngx_http_intuit_job_reap;
+    job->reap.data = job;
+    job->reap.log = ngx_cycle->log;
+
+    ngx_post_event(&job->reap, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_intuit_job_timeout(ngx_event_t *ev)
+{
+    ngx_http_request_t     *r;
+    ngx_http_cleanup_t     *cln;
+    ngx_http_intuit_job_t  *job;
+
+    job = ev->data;
+    r = job->request;
+
+    ngx_log_error(NGX_LOG_ERR, job->log, NGX_ETIMEDOUT,
+                  "intuit job took longer than %M ms",
+                  ngx_http_intuit_job_deadline(job->provider));
+
+    /*
+     * Closing the upstream drops a reference; the request must outlive that,
+     * because the reaper frees it.
+     */
+
+    r->count += NGX_HTTP_INTUIT_PIN;
+
+    cln = r->cleanup;
+    r->cleanup = NULL;
+
+    while (cln) {
+        if (cln->handler) {
+            cln->handler(cln->data);
+        }
+
+        cln = cln->next;
+    }
+
+    ngx_http_intuit_job_end(job, NGX_ERROR);
+}
+
+
+static void
+ngx_http_intuit_job_reap(ngx_event_t *ev)
+{
+    ngx_connection_t       *c;
+    ngx_http_intuit_job_t  *job;
+
+    job = ev->data;
+    c = job->connection;
+
+    job->request->count = 1;
+    ngx_http_free_request(job->request, 0);
+
+    if (c->read->timer_set) {
+        ngx_del_timer(c->read);
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    c->pool = NULL;
+    c->destroyed = 1;
+
+    ngx_free_connection(c);
+
+    ngx_free(job);
+}
+
+
+static void
+ngx_http_intuit_job_event(ngx_event_t *ev)
+{
+    /* there is no socket that could become ready */
+    (void) ev;
+}
+
+
+static u_char *
+ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                         *p;
+    ngx_http_intuit_job_t          *job;
+    ngx_http_intuit_job_log_ctx_t  *ctx;
+
+    ctx = log->data;
+    job = ctx->job;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    p = ngx_snprintf(buf, len, ", intuit job: %s, provider: \"%V\"",
+                     job->name, &job->provider->name);
+
+    if (job->fetch) {
+        len -= p - buf;
+        buf = p;
+        p = ngx_snprintf(buf, len, ", endpoint: \"%V\"", &job->fetch->url);
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_http_intuit_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_ready_pt ready, ngx_http_intuit_resume_pt resume)
+{
+    ngx_http_intuit_parking_t  *parking;
+
+    parking = &ngx_http_intuit_parking;
+
+    ngx_http_intuit_parking_init();
+
+    if (parking->n >= NGX_HTTP_INTUIT_WAITERS_MAX) {
+        return NGX_DECLINED;
+    }
+
+    ctx->request = r;
+    ctx->ready = ready;
+    ctx->resume = resume;
+    ctx->parked = 1;
+
+    ctx->wake.handler = ngx_http_intuit_parking_wake;
+    ctx->wake.data = ctx;
+    ctx->wake.log = r->connection->log;
+
+    ngx_queue_insert_tail(&parking->queue, &ctx->waiting);
+    parking->n++;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (!parking->timer.timer_set) {
+        ngx_add_timer(&parking->timer, NGX_HTTP_INTUIT_POLL);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx)
+{
+    if (ctx->parked) {
+        ctx->parked = 0;
+        ngx_queue_remove(&ctx->waiting);
+        ngx_http_intuit_parking.n--;
+    }
+
+    if (ctx->wake.posted) {
+        ngx_delete_posted_event(&ctx->wake);
+    }
+}
+
+
+void
+ngx_http_intuit_wake(void)
+{
+    ngx_queue_t                *q, *next;
+    ngx_http_intuit_ctx_t      *ctx;
+    ngx_http_intuit_parking_t  *parking;
+
+    parking = &ngx_http_intuit_parking;
+
+    ngx_http_intuit_parking_init();
+
+    for (q = ngx_queue_head(&parking->queue);
+         q != ngx_queue_sentinel(&parking->queue);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+
+        ctx = ngx_queue_data(q, ngx_http_intuit_ctx_t, waiting);
+
+        if (ctx->ready(ctx)) {
+            ngx_http_intuit_unpark(ctx);
+            ngx_post_event(&ctx->wake, &ngx_posted_events);
+        }
+    }
+}
+
+
+static void
+ngx_http_intuit_parking_init(void)
+{
+    ngx_http_intuit_parking_t  *parking;
+
+    parking = &ngx_http_intuit_parking;
+
+    if (parking->initialized) {
+        return;
+    }
+
+    ngx_queue_init(&parking->queue);
+
+    parking->timer.handler = ngx_http_intuit_parking_timer;
+    parking->timer.data = parking;
+    parking->timer.log = ngx_cycle->log;
+    parking->initialized = 1;
+}
+
+
+static void
+ngx_http_intuit_parking_timer(ngx_event_t *ev)
+{
+    ngx_http_intuit_wake();
+
+    if (!ngx_queue_empty(&ngx_http_intuit_parking.queue)) {
+        ngx_add_timer(ev, NGX_HTTP_INTUIT_POLL);
+    }
+}
+
+
+static void
+ngx_http_intuit_parking_wake(ngx_event_t *ev)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ctx->resume(r);
+
+    ngx_http_run_posted_requests(c);
+}

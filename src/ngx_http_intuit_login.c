@@ -1,0 +1,591 @@
+/*
+ * The authorization request (RFC 6749, section 4.1.1): state, nonce, PKCE,
+ * the attempt's sealed cookie, and the redirect to Intuit.
+ *
+ * An attempt is kept in the browser only, so that anonymous traffic takes no
+ * memory here.
+ */
+
+#include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_login.h"
+
+
+#define NGX_HTTP_INTUIT_TRIES        2      /* automatic starts ... */
+#define NGX_HTTP_INTUIT_TRIES_TIME   60     /* ... in so many seconds */
+#define NGX_HTTP_INTUIT_SUFFIX_LEN   8
+
+
+typedef struct {
+    ngx_str_t    name;
+    size_t       size;
+    time_t       created;
+} ngx_http_intuit_old_login_t;
+
+
+static ngx_int_t ngx_http_intuit_login_tries(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
+static ngx_int_t ngx_http_intuit_login_attempt(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_intuit_login_t *attempt);
+static ngx_int_t ngx_http_intuit_login_evict(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, size_t size);
+static ngx_int_t ngx_http_intuit_login_url(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
+    ngx_str_t *url);
+static void ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider,
+    u_char *buf, ngx_str_t *aad);
+static void ngx_http_intuit_login_target(ngx_http_request_t *r,
+    const ngx_str_t *wanted, ngx_str_t *target);
+static void ngx_http_intuit_login_resume(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_intuit_login_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    target, *mode;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_provider_t  *provider;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    provider = ctx->endpoint->provider;
+
+    if (r->method != NGX_HTTP_GET) {
+        return ngx_http_intuit_method_not_allowed(r, provider, "GET");
+    }
+
+    mode = ngx_http_intuit_header_in(r, "sec-fetch-mode");
+
+    if ((mode && !ngx_http_intuit_navigation(r))
+        || ngx_http_intuit_header_in(r, "sec-purpose")
+        || ngx_http_intuit_header_in(r, "purpose"))
+    {
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,
+                                    "not a navigation");
+    }
+
+    rc = ngx_intuit_args_get(r->pool, &ctx->args, "return_to", &target);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_str_set(&target, "/");
+    }
+
+    rc = ngx_http_intuit_login_start(r, provider, &target, 0);
+
+    if (rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_login_ready,
+                             ngx_http_intuit_login_resume)
+        != NGX_OK)
+    {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_BUSY, NULL);
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_intuit_login_resume(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_intuit_login_handler(r);
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+ngx_uint_t
+ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx)
+{
+    return ngx_http_intuit_endpoints_ready(ctx->provider);
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_start(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *target,
+    ngx_uint_t automatic)
+{
+    ngx_int_t               rc;
+    ngx_str_t               url;
+    ngx_intuit_login_t      attempt;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->provider = provider;
+
+    ngx_http_intuit_login_target(r, target, &attempt.target);
+
+    rc = ngx_http_intuit_login_url(r, provider, NULL, &url);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                                    "no discovery document");
+    }
+
+    if (automatic) {
+        rc = ngx_http_intuit_login_tries(r, provider);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_intuit_fail(r, provider,
+                                        NGX_HTTP_INTUIT_E_LOGIN_LOOP,
+                                        "third start within a minute");
+        }
+    }
+
+    if (rc != NGX_OK
+        || ngx_intuit_random(attempt.state, sizeof(attempt.state)) != NGX_OK
+        || ngx_intuit_random(attempt.nonce, sizeof(attempt.nonce)) != NGX_OK
+        || ngx_intuit_random(attempt.verifier, sizeof(attempt.verifier))
+           != NGX_OK
+        || ngx_http_intuit_login_attempt(r, provider, &attempt) != NGX_OK
+        || ngx_http_intuit_login_url(r, provider, &attempt, &url) != NGX_OK)
+    {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_INTERNAL,
+                                    "no memory or no random bytes");
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "intuit login starts, provider \"%V\"", &provider->name);
+
+    return ngx_http_intuit_redirect(r, NGX_HTTP_MOVED_TEMPORARILY, &url);
+}
+
+
+/*
+ * Counts starts that nobody asked for, in a cookie "first.count": a browser
+ * that does not keep the session cookie would go round for ever.
+ * NGX_OK, NGX_DECLINED: enough, NGX_ERROR.
+ */
+
+static ngx_int_t
+ngx_http_intuit_login_tries(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider)
+{
+    u_char     *p, buf[NGX_TIME_T_LEN + 2];
+    time_t      first, now;
+    ngx_int_t   n;
+    ngx_str_t   value;
+
+    now = ngx_time();
+    first = now;
+    n = 0;
+
+    if (ngx_http_intuit_cookie_get(r, &provider->tries_name, &value)
+        == NGX_OK
+        && value.len > 2
+        && value.data[value.len - 2] == '.')
+    {
+        first = ngx_atotm(value.data, value.len - 2);
+        n = value.data[value.len - 1] - '0';
+
+        if (first == (time_t) NGX_ERROR || first > now
+            || now - first >= NGX_HTTP_INTUIT_TRIES_TIME || n < 0 || n > 9)
+        {
+            first = now;
+            n = 0;
+        }
+    }
+
+    if (n >= NGX_HTTP_INTUIT_TRIES) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_sprintf(buf, "%T.%i", first, n + 1);
+
+    value.len = p - buf;
+    value.data = ngx_pnalloc(r->pool, value.len);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(value.data, buf, value.len);
+
+    return ngx_http_intuit_cookie_set(r, provider, &provider->tries_name,
+                                      &value, NGX_HTTP_INTUIT_TRIES_TIME, 1);
+}
+
+
+/* seals the attempt into its cookie */
+
+static ngx_int_t
+ngx_http_intuit_login_attempt(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_intuit_login_t *attempt)
+{
+    u_char     buf[NGX_HTTP_INTUIT_AAD_LEN];
+    ngx_str_t  name, plain, sealed, aad, value;
+
+    attempt->created = ngx_time();
+
+    ngx_http_intuit_login_aad(provider, buf, &aad);
+
+    if (ngx_intuit_login_encode(r->pool, attempt, &plain) != NGX_OK
+        || ngx_intuit_seal(r->pool, provider->login_keys, &aad, &plain,
+                           &sealed)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_intuit_base64url_len(sealed.len);
+    value.data = ngx_pnalloc(r->pool, value.len);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_intuit_base64url_encode(value.data, sealed.data, sealed.len);
+
+    if (ngx_http_intuit_login_cookie_name(r->pool, provider, attempt->state,
+                                          &name)
+        != NGX_OK
+        || ngx_http_intuit_login_evict(r, provider, name.len + value.len)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_cookie_set(r, provider, &name, &value,
+                                      provider->login_timeout, 1);
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_cookie_name(ngx_pool_t *pool,
+    ngx_http_intuit_provider_t *provider, const u_char state[32],
+    ngx_str_t *name)
+{
+    u_char  *p, text[NGX_HTTP_INTUIT_COOKIE_LEN];
+
+    (void) ngx_intuit_base64url_encode(text, state, 32);
+
+    name->len = provider->login_prefix.len + NGX_HTTP_INTUIT_SUFFIX_LEN;
+    name->data = ngx_pnalloc(pool, name->len);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(name->data, provider->login_prefix.data,
+                   provider->login_prefix.len);
+    ngx_memcpy(p, text, NGX_HTTP_INTUIT_SUFFIX_LEN);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_open(ngx_pool_t *pool,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie,
+    ngx_intuit_login_t *attempt)
+{
+    u_char     buf[NGX_HTTP_INTUIT_AAD_LEN];
+    time_t     now;
+    ngx_int_t  rc;
+    ngx_str_t  sealed, plain, aad;
+
+    ngx_http_intuit_login_aad(provider, buf, &aad);
+
+    rc = ngx_intuit_base64url_decode(pool, &sealed, cookie);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_intuit_open(pool, provider->login_keys, provider->nlogin_keys,
+                         &aad, &sealed, &plain);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_intuit_login_decode(&plain, attempt);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    now = ngx_time();
+
+    if (now - attempt->created >= provider->login_timeout
+        || attempt->created > now + provider->leeway)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Makes room for one more login cookie: those that open no more go, then the
+ * oldest, until count and size are within bounds.
+ */
+
+static ngx_int_t
+ngx_http_intuit_login_evict(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, size_t size)
+{
+    ngx_uint_t                    i, n, oldest;
+    ngx_keyval_t                 *kv;
+    ngx_array_t                   found;
+    ngx_intuit_login_t            attempt;
+    ngx_http_intuit_old_login_t  *old;
+
+    if (ngx_array_init(&found, r->pool, 8, sizeof(ngx_keyval_t)) != NGX_OK
+        || ngx_http_intuit_cookie_list(r, &provider->login_prefix, 64, &found)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (found.nelts == 0) {
+        return NGX_OK;
+    }
+
+    old = ngx_palloc(r->pool,
+                     found.nelts * sizeof(ngx_http_intuit_old_login_t));
+    if (old == NULL) {
+        return NGX_ERROR;
+    }
+
+    kv = found.elts;
+    n = found.nelts;
+
+    for (i = 0; i < n; i++) {
+        old[i].name = kv[i].key;
+        old[i].size = kv[i].key.len + kv[i].value.len;
+        old[i].created = 0;
+
+        if (ngx_http_intuit_login_open(r->pool, provider, &kv[i].value,
+                                       &attempt)
+            == NGX_OK)
+        {
+            old[i].created = attempt.created;
+        }
+
+        size += old[i].size;
+    }
+
+    while (n) {
+
+        oldest = 0;
+
+        for (i = 1; i < n; i++) {
+            if (old[i].created < old[oldest].created) {
+                oldest = i;
+            }
+        }
+
+        if (old[oldest].created
+            && n < NGX_HTTP_INTUIT_LOGINS_MAX
+            && size <= NGX_HTTP_INTUIT_LOGINS_BYTES)
+        {
+            break;
+        }
+
+        if (ngx_http_intuit_cookie_set(r, provider, &old[oldest].name, NULL,
+                                       0, 1)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        size -= old[oldest].size;
+        old[oldest] = old[--n];
+    }
+
+    return NGX_OK;
+}
+
+
+/* attempt == NULL: only asks whether the endpoint is known */
+
+static ngx_int_t
+ngx_http_intuit_login_url(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
+    ngx_str_t *url)
+{
+    u_char                  *state, *nonce, *verifier, *challenge;
+    u_char                   hash[NGX_INTUIT_HASH_LEN];
+    ngx_int_t                rc;
+    ngx_str_t                text;
+    ngx_intuit_authorize_t   a;
+    ngx_intuit_endpoints_t   endpoints;
+
+    rc = ngx_http_intuit_endpoints_get(provider, r->pool, &endpoints);
+
+    if (rc != NGX_OK || attempt == NULL) {
+        return rc;
+    }
+
+    ngx_memzero(&a, sizeof(ngx_intuit_authorize_t));
+
+    state = ngx_pnalloc(r->pool, 4 * NGX_HTTP_INTUIT_COOKIE_LEN);
+    if (state == NULL) {
+        return NGX_ERROR;
+    }
+
+    nonce = state + NGX_HTTP_INTUIT_COOKIE_LEN;
+    verifier = nonce + NGX_HTTP_INTUIT_COOKIE_LEN;
+    challenge = verifier + NGX_HTTP_INTUIT_COOKIE_LEN;
+
+    a.client_id = provider->client_id;
+    a.redirect_uri = provider->redirect_uri;
+    a.scope = provider->scope;
+    a.extra_args = provider->extra_auth_args;
+
+    a.state.data = state;
+    a.state.len = ngx_intuit_base64url_encode(state, attempt->state,
+                                              sizeof(attempt->state))
+                  - state;
+
+    if (provider->openid) {
+        a.nonce.data = nonce;
+        a.nonce.len = ngx_intuit_base64url_encode(nonce, attempt->nonce,
+                                                  sizeof(attempt->nonce))
+                      - nonce;
+    }
+
+    if (provider->pkce) {
+        text.data = verifier;
+        text.len = ngx_intuit_base64url_encode(verifier, attempt->verifier,
+                                               sizeof(attempt->verifier))
+                   - verifier;
+
+        if (ngx_intuit_sha256(hash, &text) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        a.code_challenge.data = challenge;
+        a.code_challenge.len = ngx_intuit_base64url_encode(challenge, hash,
+                                                           sizeof(hash))
+                               - challenge;
+    }
+
+    return ngx_intuit_authorize_url(r->pool,
+                                    &endpoints.authorization_endpoint, &a,
+                                    url);
+}
+
+
+static void
+ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider, u_char *buf,
+    ngx_str_t *aad)
+{
+    u_char  *p;
+
+    p = ngx_cpymem(buf, "login:", sizeof("login:") - 1);
+    p = ngx_cpymem(p, provider->identity, NGX_INTUIT_HASH_LEN);
+
+    aad->data = buf;
+    aad->len = p - buf;
+}
+
+
+/* where to go afterwards: a path of ours, and none that would go round */
+
+static void
+ngx_http_intuit_login_target(ngx_http_request_t *r, const ngx_str_t *wanted,
+    ngx_str_t *target)
+{
+    u_char                      *p;
+    ngx_str_t                    path;
+    ngx_uint_t                   i;
+    ngx_http_intuit_endpoint_t  *ep;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    *target = *wanted;
+
+    if (!ngx_intuit_return_target(wanted)) {
+        ngx_str_set(target, "/");
+        return;
+    }
+
+    path = *wanted;
+    p = ngx_strlchr(path.data, path.data + path.len, '?');
+    if (p) {
+        path.len = p - path.data;
+    }
+
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    ep = iscf->endpoints.elts;
+
+    for (i = 0; i < iscf->endpoints.nelts; i++) {
+
+        if (path.len == ep[i].uri.len
+            && ngx_memcmp(path.data, ep[i].uri.data, path.len) == 0)
+        {
+            ngx_str_set(target, "/");
+            return;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_link(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_str_t *link)
+{
+    u_char     *p;
+    ngx_str_t   target;
+
+    if (!ngx_http_intuit_navigation(r)) {
+        *link = provider->login_uri;
+        return NGX_OK;
+    }
+
+    ngx_http_intuit_login_target(r, &r->unparsed_uri, &target);
+
+    if (target.len == 1) {
+        *link = provider->login_uri;
+        return NGX_OK;
+    }
+
+    link->data = ngx_pnalloc(r->pool, provider->login_uri.len
+                                      + sizeof("?return_to=") - 1
+                                      + ngx_intuit_escaped_len(&target));
+    if (link->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(link->data, provider->login_uri.data,
+                   provider->login_uri.len);
+    p = ngx_cpymem(p, "?return_to=", sizeof("?return_to=") - 1);
+    p = ngx_intuit_escape(p, &target);
+
+    link->len = p - link->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_method_not_allowed(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const char *allow)
+{
+    ngx_str_t  value;
+
+    value.data = (u_char *) allow;
+    value.len = ngx_strlen(allow);
+
+    if (ngx_http_intuit_add_header(r, "Allow", &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_METHOD, NULL);
+}

@@ -1,0 +1,270 @@
+/*
+ * The key probe: once for each new id and secret, a token request with a
+ * bogus code.  invalid_grant: the keys are good; invalid_client: they are
+ * not.  It answers the newcomer's first question and holds nothing up.
+ */
+
+#include "ngx_http_intuit_discovery.h"
+
+
+#define NGX_HTTP_INTUIT_PROBE_DELAY  100            /* ms after start */
+#define NGX_HTTP_INTUIT_PROBE_MAX    (600 * 1000)   /* ms between tries */
+#define NGX_HTTP_INTUIT_PROBE_KEEP   (10 * 365 * 86400)
+
+
+static void ngx_http_intuit_probe_timer(ngx_event_t *ev);
+static ngx_int_t ngx_http_intuit_probe_id(
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_id_t *id);
+static ngx_int_t ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job);
+static void ngx_http_intuit_probe_done(ngx_http_intuit_job_t *job,
+    ngx_int_t rc);
+static void ngx_http_intuit_probe_again(
+    ngx_http_intuit_provider_t *provider);
+
+
+ngx_int_t
+ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf)
+{
+    ngx_uint_t                    i;
+    ngx_event_t                  *ev;
+    ngx_http_intuit_provider_t  **provider;
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+
+        if (!provider[i]->probe || provider[i]->fetch_conf == NULL) {
+            continue;
+        }
+
+        ev = &provider[i]->runtime->probe;
+
+        ev->handler = ngx_http_intuit_probe_timer;
+        ev->data = provider[i];
+        ev->log = cycle->log;
+        ev->cancelable = 1;
+
+        provider[i]->runtime->probe_delay = NGX_HTTP_INTUIT_PROBE_DELAY;
+
+        ngx_add_timer(ev, NGX_HTTP_INTUIT_PROBE_DELAY);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_intuit_probe_timer(ngx_event_t *ev)
+{
+    time_t                       now;
+    ngx_int_t                    rc;
+    ngx_pool_t                  *pool;
+    ngx_http_intuit_id_t         id;
+    ngx_http_intuit_job_t       *job;
+    ngx_http_intuit_login_t      probe;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ev->data;
+    now = ngx_time();
+
+    if (ngx_exiting || ngx_http_intuit_probe_id(provider, &id) != NGX_OK) {
+        return;
+    }
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ev->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    rc = ngx_http_intuit_login_begin(provider->store, &id,
+                        now + ngx_http_intuit_job_deadline(provider) / 1000 + 2,
+                        now + NGX_HTTP_INTUIT_PROBE_KEEP, now, pool, &probe);
+
+    ngx_destroy_pool(pool);
+
+    if (rc == NGX_DECLINED) {
+
+        /* asked already; what failed before a reload is tried again */
+
+        if (probe.state == NGX_HTTP_INTUIT_LOGIN_FAILED) {
+            ngx_http_intuit_probe_again(provider);
+        }
+
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_intuit_probe_again(provider);
+        return;
+    }
+
+    job = ngx_http_intuit_job_create(provider, "probe");
+    if (job == NULL) {
+        ngx_memzero(&probe, sizeof(ngx_http_intuit_login_t));
+        probe.state = NGX_HTTP_INTUIT_LOGIN_FAILED;
+        (void) ngx_http_intuit_login_end(provider->store, &id, &probe, now);
+        return;
+    }
+
+    job->step = ngx_http_intuit_probe_fetch;
+    job->done = ngx_http_intuit_probe_done;
+
+    ngx_http_intuit_job_run(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_probe_id(ngx_http_intuit_provider_t *provider,
+    ngx_http_intuit_id_t *id)
+{
+    u_char     text[NGX_INTUIT_HASH_LEN + NGX_INT64_LEN];
+    ngx_str_t  parts[2], value;
+
+    /* a new secret is a new question; a retry has a number of its own */
+
+    parts[0] = provider->client_id;
+    parts[1] = provider->client_secret;
+
+    if (ngx_intuit_hash(text, parts, 2) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value.data = text;
+    value.len = ngx_sprintf(text + NGX_INTUIT_HASH_LEN, "%ui",
+                            provider->runtime->probe_tries)
+                - text;
+
+    return ngx_http_intuit_store_id(id, "probe", provider, &value);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
+{
+    ngx_str_t                    code, verifier;
+    ngx_intuit_endpoints_t       endpoints;
+    ngx_http_intuit_fetch_t      request;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = job->provider;
+
+    if (ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
+
+    ngx_str_set(&code, "key-probe");
+    ngx_str_null(&verifier);
+
+    if (ngx_intuit_code_request(job->pool, &code, &provider->redirect_uri,
+                                &verifier, &request.body)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    request.post = 1;
+    request.url = endpoints.token_endpoint;
+    request.authorization = provider->basic;
+    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
+
+    job->step = ngx_http_intuit_probe_answer;
+
+    return ngx_http_intuit_fetch(job, &request);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
+{
+    ngx_intuit_oauth2_error_t    error;
+    ngx_http_intuit_fetch_t     *fetch;
+    ngx_http_intuit_provider_t  *provider;
+
+    fetch = job->fetch;
+    provider = job->provider;
+
+    if (fetch->rc != NGX_OK || fetch->status >= 500
+        || fetch->status == NGX_HTTP_TOO_MANY_REQUESTS)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
+
+    if (error.error.len == 13
+        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "intuit keys accepted by Intuit (%s); register exactly "
+                      "%V",
+                      provider->environment == NGX_HTTP_INTUIT_PRODUCTION
+                      ? "production" : "sandbox",
+                      &provider->redirect_uri);
+        return NGX_OK;
+    }
+
+    if (fetch->status == NGX_HTTP_UNAUTHORIZED
+        || (error.error.len == 14
+            && ngx_memcmp(error.error.data, "invalid_client", 14) == 0))
+    {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "intuit %s of provider %V (%s:%ui) is refused by Intuit",
+                      provider->client_secret_file.len ? "client_secret_file"
+                                                       : "client_secret",
+                      &provider->name, provider->file, provider->line);
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                  "intuit key probe got status %ui, error \"%V\"",
+                  fetch->status, &error.error);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_intuit_probe_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
+{
+    ngx_http_intuit_id_t      id;
+    ngx_http_intuit_login_t   probe;
+
+    ngx_memzero(&probe, sizeof(ngx_http_intuit_login_t));
+
+    probe.state = (rc == NGX_OK) ? NGX_HTTP_INTUIT_LOGIN_DONE
+                                 : NGX_HTTP_INTUIT_LOGIN_FAILED;
+
+    if (ngx_http_intuit_probe_id(job->provider, &id) == NGX_OK) {
+        (void) ngx_http_intuit_login_end(job->provider->store, &id, &probe,
+                                         ngx_time());
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_intuit_probe_again(job->provider);
+    }
+}
+
+
+static void
+ngx_http_intuit_probe_again(ngx_http_intuit_provider_t *provider)
+{
+    ngx_http_intuit_runtime_t  *rt;
+
+    rt = provider->runtime;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    rt->probe_tries++;
+    rt->probe_delay = ngx_min(ngx_max(rt->probe_delay * 4, 1000),
+                              NGX_HTTP_INTUIT_PROBE_MAX);
+
+    ngx_add_timer(&rt->probe, rt->probe_delay);
+}

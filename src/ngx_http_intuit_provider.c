@@ -1,0 +1,462 @@
+/*
+ * intuit_provider { }: the block and its setters.
+ */
+
+#include "ngx_http_intuit_provider.h"
+#include "ngx_http_intuit_discovery.h"
+
+
+#define NGX_HTTP_INTUIT_SECRET_MAX  4096
+
+
+static ngx_int_t ngx_http_intuit_read_file(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *text, const char *directive);
+
+
+ngx_http_intuit_provider_t *
+ngx_http_intuit_provider_get(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_uint_t                    i;
+    ngx_http_intuit_provider_t   *provider, **p;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_intuit_auth_module);
+    p = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+        if (p[i]->name.len == name->len
+            && ngx_memcmp(p[i]->name.data, name->data, name->len) == 0)
+        {
+            return p[i];
+        }
+    }
+
+    provider = ngx_pcalloc(cf->pool, sizeof(ngx_http_intuit_provider_t));
+    if (provider == NULL) {
+        return NULL;
+    }
+
+    provider->name = *name;
+    provider->environment = NGX_CONF_UNSET_UINT;
+    provider->pkce = NGX_CONF_UNSET;
+    provider->userinfo = NGX_CONF_UNSET;
+    provider->probe = NGX_CONF_UNSET;
+    provider->session_timeout = NGX_CONF_UNSET;
+    provider->session_idle_timeout = NGX_CONF_UNSET;
+    provider->login_timeout = NGX_CONF_UNSET;
+    provider->refresh_before = NGX_CONF_UNSET;
+    provider->leeway = NGX_CONF_UNSET;
+    provider->connect_timeout = NGX_CONF_UNSET_MSEC;
+    provider->read_timeout = NGX_CONF_UNSET_MSEC;
+
+    provider->runtime = ngx_pcalloc(cf->pool,
+                                    sizeof(ngx_http_intuit_runtime_t));
+
+    if (provider->runtime == NULL
+        || ngx_array_init(&provider->allow_realm, cf->pool, 2,
+                          sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&provider->allow_email, cf->pool, 2,
+                          sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&provider->keys, cf->pool, 2,
+                          sizeof(ngx_intuit_key_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    p = ngx_array_push(&imcf->providers);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    *p = provider;
+
+    return provider;
+}
+
+
+char *
+ngx_http_intuit_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_conf_t                   save;
+    ngx_http_conf_ctx_t         *ctx;
+    ngx_http_intuit_provider_t  *provider;
+
+    (void) cmd;
+    (void) conf;
+
+    value = cf->args->elts;
+
+    provider = ngx_http_intuit_provider_get(cf, &value[1]);
+    if (provider == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (provider->file) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate intuit_provider \"%V\", the first is in "
+                           "%s:%ui", &value[1], provider->file,
+                           provider->line);
+        return NGX_CONF_ERROR;
+    }
+
+    provider->file = cf->conf_file->file.name.data;
+    provider->line = cf->conf_file->line;
+
+    /* the directives of the block find the provider as their location's */
+
+    ctx = ngx_pcalloc(cf->pool, sizeof(ngx_http_conf_ctx_t));
+    if (ctx == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *ctx = *(ngx_http_conf_ctx_t *) cf->ctx;
+
+    ctx->loc_conf = ngx_pcalloc(cf->pool, sizeof(void *) * ngx_http_max_module);
+    if (ctx->loc_conf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ctx->loc_conf[ngx_http_intuit_auth_module.ctx_index] = provider;
+
+    save = *cf;
+    cf->ctx = ctx;
+    cf->cmd_type = NGX_HTTP_INTUIT_PROVIDER_CONF;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    return rv;
+}
+
+
+char *
+ngx_http_intuit_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    (void) cmd;
+
+    if (provider->client_secret_file.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    provider->client_secret_file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &provider->client_secret_file, 1)
+        != NGX_OK
+        || ngx_http_intuit_read_file(cf, &provider->client_secret_file,
+                                     &provider->client_secret,
+                                     "client_secret_file")
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (provider->client_secret.len == 0) {
+        return "names an empty file: put the app's client secret into it";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* read by the master, so that a file of root's own will do */
+
+static ngx_int_t
+ngx_http_intuit_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
+    const char *directive)
+{
+    u_char           *p, buf[NGX_HTTP_INTUIT_SECRET_MAX + 1];
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_file_info_t   fi;
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "%s: cannot open \"%V\"", directive, name);
+        return NGX_ERROR;
+    }
+
+    n = -1;
+
+    if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR) {
+        n = ngx_read_fd(fd, buf, sizeof(buf));
+    }
+
+    if (n == -1 || n > NGX_HTTP_INTUIT_SECRET_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, n == -1 ? ngx_errno : 0,
+                           "%s: cannot read \"%V\", or it is longer than %d "
+                           "bytes", directive, name,
+                           NGX_HTTP_INTUIT_SECRET_MAX);
+        (void) ngx_close_file(fd);
+        return NGX_ERROR;
+    }
+
+    (void) ngx_close_file(fd);
+
+    if (ngx_file_access(&fi) & 0004) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "%s: \"%V\" can be read by everybody, chmod 0600 "
+                           "would do", directive, name);
+    }
+
+    p = buf;
+
+    while (n && (*p == ' ' || *p == '\t' || *p == LF || *p == CR)) {
+        p++;
+        n--;
+    }
+
+    while (n && (p[n - 1] == ' ' || p[n - 1] == '\t' || p[n - 1] == LF
+                 || p[n - 1] == CR))
+    {
+        n--;
+    }
+
+    text->len = n;
+    text->data = ngx_pnalloc(cf->pool, n + 1);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(text->data, p, n);
+    ngx_intuit_cleanse(buf, sizeof(buf));
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                      *p;
+    size_t                       len, k;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    (void) cmd;
+
+    if (provider->scope.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    len = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        len += value[i].len + 1;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    provider->scope.data = p;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (k = 0; k < value[i].len; k++) {
+
+            if (value[i].data[k] <= ' ' || value[i].data[k] > '~'
+                || value[i].data[k] == '"' || value[i].data[k] == '\\')
+            {
+                return "takes scopes as separate words, without quotes";
+            }
+        }
+
+        p = ngx_cpymem(p, value[i].data, value[i].len);
+        *p++ = ' ';
+    }
+
+    provider->scope.len = len - 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value, *rule;
+    ngx_uint_t                   i, email;
+    ngx_array_t                 *rules;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    email = (cmd->name.len == sizeof("allow_email") - 1
+             && cmd->name.data[6] == 'e');
+    rules = email ? &provider->allow_email : &provider->allow_realm;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "any") == 0) {
+
+            if (email) {
+                provider->allow_email_any = 1;
+
+            } else {
+                provider->allow_realm_any = 1;
+            }
+
+            continue;
+        }
+
+        if (email
+            ? ngx_strlchr(value[i].data, value[i].data + value[i].len, '@')
+              == NULL
+            : !ngx_intuit_realm_valid(&value[i]))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\": %s", &value[i],
+                               &cmd->name,
+                               email ? "write name@example.com, @example.com "
+                                       "or any"
+                                     : "write company ids (digits) or any");
+            return NGX_CONF_ERROR;
+        }
+
+        rule = ngx_array_push(rules);
+        if (rule == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *rule = value[i];
+    }
+
+    if ((email && provider->allow_email_any && rules->nelts)
+        || (!email && provider->allow_realm_any && rules->nelts))
+    {
+        return "has both \"any\" and values: keep one of the two";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_cookie_flags(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcasecmp(value[i].data, (u_char *) "secure") == 0) {
+            provider->secure = 1;
+
+        } else if (ngx_strcasecmp(value[i].data, (u_char *) "httponly") == 0) {
+            /* always */
+
+        } else if (ngx_strcasecmp(value[i].data, (u_char *) "samesite=lax")
+                   == 0)
+        {
+            provider->strict = 0;
+
+        } else if (ngx_strcasecmp(value[i].data, (u_char *) "samesite=strict")
+                   == 0)
+        {
+            provider->strict = 1;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"cookie_flags\": "
+                               "write secure, samesite=lax or "
+                               "samesite=strict", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value, name, text;
+    ngx_intuit_key_t            *key;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    (void) cmd;
+
+    value = cf->args->elts;
+    name = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &name, 1) != NGX_OK
+        || ngx_http_intuit_read_file(cf, &name, &text, "encryption_key_file")
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    key = ngx_array_push(&provider->keys);
+    if (key == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_intuit_key_parse(key, &text) != NGX_OK) {
+        return "names a file that holds no key: "
+               "make one with \"openssl rand -hex 32\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_tls_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    size_t                       i;
+    ngx_str_t                   *value, *file;
+    ngx_http_intuit_provider_t  *provider = conf;
+
+    file = (ngx_str_t *) ((u_char *) provider + cmd->offset);
+
+    if (file->len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    *file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* the path is written into a configuration text of the module's own */
+
+    for (i = 0; i < file->len; i++) {
+        if (file->data[i] < ' ' || file->data[i] == '"'
+            || file->data[i] == '\\' || file->data[i] == '$')
+        {
+            return "has a quote, backslash or dollar sign in its path";
+        }
+    }
+
+    if (file == &provider->ssl_trusted_certificate) {
+        provider->own_ca = 1;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,48 @@
+/*
+ * intuit_provider { }: its setters, and what nginx -t says about it.
+ */
+
+#ifndef _NGX_HTTP_INTUIT_PROVIDER_H_INCLUDED_
+#define _NGX_HTTP_INTUIT_PROVIDER_H_INCLUDED_
+
+
+#include "ngx_http_intuit_auth_module.h"
+
+
+/* The provider of that name; it is made when it is first mentioned, so that
+ * the block may come later in the file.  NULL: no memory. */
+ngx_http_intuit_provider_t *ngx_http_intuit_provider_get(ngx_conf_t *cf,
+    ngx_str_t *name);
+
+/* the block, and its directives that are no plain slots */
+char *ngx_http_intuit_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_cookie_flags(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_tls_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Fills in defaults, derives keys and names, and refuses what cannot work,
+ * naming the directive and the remedy.  Called in postconfiguration, before
+ * ngx_http_intuit_servers_init().  NGX_OK or NGX_ERROR (logged).
+ */
+ngx_int_t ngx_http_intuit_provider_init(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider);
+
+/*
+ * Gives every server the URIs of the providers it uses; refuses URIs that
+ * collide and a redirect host that no server has.
+ */
+ngx_int_t ngx_http_intuit_servers_init(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_INTUIT_PROVIDER_H_INCLUDED_ */

@@ -1,0 +1,157 @@
+/*
+ * The store: sessions, connections and logins on their way, in verbs of the
+ * domain.  Callers never see slab, mutex or wire format.
+ *
+ * Identifiers are SHA-256 values of the secret or name they stand for, so the
+ * store never holds a usable cookie.
+ *
+ * Return codes, for every verb:
+ *   NGX_OK        done
+ *   NGX_DECLINED  a definite no: not found, exists already, generation moved
+ *   NGX_BUSY      no room: the caller answers 503
+ *   NGX_ERROR     cannot know (no memory, damaged record): 5xx, never 401
+ *   NGX_AGAIN     reserved for stores that answer later; shared memory never
+ *                 returns it
+ * Everything that is handed out is a copy in the caller's pool.
+ */
+
+#ifndef _NGX_HTTP_INTUIT_STORE_H_INCLUDED_
+#define _NGX_HTTP_INTUIT_STORE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_intuit_record.h"
+
+
+#define NGX_HTTP_INTUIT_ID_LEN       32
+#define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
+
+
+typedef struct ngx_http_intuit_store_s  ngx_http_intuit_store_t;
+
+typedef struct {
+    u_char                    data[NGX_HTTP_INTUIT_ID_LEN];
+} ngx_http_intuit_id_t;
+
+typedef struct {
+    ngx_intuit_session_t      session;
+    ngx_intuit_connection_t   connection;       /* valid if has_connection */
+    uint64_t                  generation;       /* of the connection */
+    unsigned                  has_connection:1;
+} ngx_http_intuit_loaded_t;
+
+typedef enum {
+    NGX_HTTP_INTUIT_LOGIN_PENDING = 1,          /* a job is at work */
+    NGX_HTTP_INTUIT_LOGIN_DONE,                 /* session below is valid */
+    NGX_HTTP_INTUIT_LOGIN_FAILED                /* error below is valid */
+} ngx_http_intuit_login_state_e;
+
+typedef struct {
+    ngx_http_intuit_login_state_e  state;
+    ngx_uint_t                error;            /* the flow's own number */
+    time_t                    deadline;         /* of a pending job */
+    time_t                    ended;            /* when done or failed */
+    ngx_str_t                 session;          /* encoded; empty if expired */
+    ngx_http_intuit_id_t      connection;       /* zero: none */
+    ngx_str_t                 tid;              /* Intuit's transaction id */
+} ngx_http_intuit_login_t;
+
+typedef struct {
+    ngx_uint_t                sessions;
+    ngx_uint_t                connections;
+    ngx_uint_t                logins;
+    ngx_uint_t                evicted;          /* sessions, since start */
+    size_t                    size;
+    size_t                    free;             /* pages free, in bytes */
+} ngx_http_intuit_store_stat_t;
+
+
+/*
+ * Declares the zone (during configuration).  On reload with the same size the
+ * records are taken over.  With another size the reload is refused while the
+ * running zone holds connections (they would be lost), and otherwise goes
+ * on, saying in one log line how many sessions were dropped.
+ */
+ngx_http_intuit_store_t *ngx_http_intuit_store_shm(ngx_conf_t *cf,
+    ngx_str_t *name, size_t size, void *tag);
+
+/*
+ * Loads a session and, under the same lock, its connection; counts as use:
+ * the session's idle time starts anew (written at most once a second).
+ * A session idle for longer than `idle` or past its end is removed.
+ */
+ngx_int_t ngx_http_intuit_session_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_loaded_t *loaded);
+
+/*
+ * connection may be NULL.  When the zone is full, sessions past their end go
+ * first, then the one idle longest (counted, one warning a minute); so it is
+ * for connections and logins that need room, too.
+ */
+ngx_int_t ngx_http_intuit_session_create(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded, time_t expires,
+    const ngx_http_intuit_id_t *connection, time_t now);
+
+ngx_int_t ngx_http_intuit_session_remove(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id);
+
+/* Connections are never evicted. */
+ngx_int_t ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
+    ngx_intuit_connection_t *connection, uint64_t *generation);
+
+/*
+ * Compare-and-set: *generation is the one that was loaded, 0 to create.
+ * NGX_OK sets *generation to the new one; NGX_DECLINED: it moved (or exists).
+ * A record that could not be replaced for want of room stays as it was.
+ */
+ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
+    uint64_t *generation, time_t now);
+
+ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id);
+
+/*
+ * Claims a login attempt, once.  NGX_OK: the caller owns it and must end it
+ * before `deadline`; NGX_DECLINED: it was claimed before, *login tells how it
+ * stands (a pending one past its deadline is turned into failed, error 0).
+ * The record lives until `expires`.  Failed ones may be dropped earlier for
+ * want of room, the others never: NGX_BUSY.  Logins may use at most a quarter
+ * of the zone.
+ */
+ngx_int_t ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
+    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login);
+
+/* How it stands.  NGX_DECLINED: no such attempt. */
+ngx_int_t ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login);
+
+/*
+ * Ends a claimed attempt: login's state, error, session, connection and tid
+ * (its first 64 bytes) are kept; the session part is handed out for 60 s only.
+ * NGX_DECLINED when the record is gone, or has ended already (a job that is
+ * later than its deadline has failed, whatever it brings).  NGX_BUSY: no room
+ * for the session; the attempt is still pending and can be ended as failed,
+ * which needs no room.
+ */
+ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
+    time_t now);
+
+void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_store_stat_t *stat);
+
+/*
+ * Walks over everything in the zone, under the lock.  NGX_OK, or NGX_ERROR:
+ * it is damaged (one [alert] line says where).  Built with
+ * NGX_INTUIT_SHM_DEBUG, every verb does so, and aborts.
+ */
+ngx_int_t ngx_http_intuit_store_verify(ngx_http_intuit_store_t *store);
+
+
+#endif /* _NGX_HTTP_INTUIT_STORE_H_INCLUDED_ */

@@ -1,0 +1,756 @@
+/*
+ * The store's verbs, in shared memory.
+ *
+ * Nothing is logged, and nothing is allocated from the caller's pool, under
+ * the lock: what is handed out is asked for its length first, and copied when
+ * there is memory for it.  It may have grown in between; then once more.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_intuit_store_shm.h"
+
+
+typedef struct {
+    u_char                      *data;        /* NULL: nothing yet */
+    size_t                       size;
+    size_t                       need;
+} ngx_http_intuit_shm_copy_t;
+
+typedef struct {
+    const ngx_http_intuit_id_t  *id;
+    time_t                       idle;
+    time_t                       now;
+    uint64_t                     generation;
+    ngx_str_t                    session;
+    ngx_str_t                    connection;  /* data NULL: none */
+} ngx_http_intuit_shm_read_t;
+
+
+static ngx_int_t ngx_http_intuit_shm_read_session(
+    ngx_http_intuit_store_t *store, ngx_http_intuit_shm_read_t *read,
+    ngx_http_intuit_shm_copy_t *copy);
+static void ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_session_t *session, time_t idle, time_t now);
+static ngx_int_t ngx_http_intuit_shm_read_login(
+    ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id,
+    time_t now, ngx_http_intuit_shm_copy_t *copy,
+    ngx_http_intuit_login_t *login);
+static ngx_int_t ngx_http_intuit_shm_claim(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
+    time_t now);
+static ngx_int_t ngx_http_intuit_shm_end(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
+    time_t now);
+static ngx_http_intuit_shm_login_t *ngx_http_intuit_shm_login(
+    ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id,
+    time_t now);
+static ngx_int_t ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_login_t *login, const ngx_str_t *session, time_t now);
+static ngx_int_t ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id);
+static ngx_int_t ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy,
+    size_t need);
+static ngx_int_t ngx_http_intuit_shm_grow(ngx_http_intuit_shm_copy_t *copy,
+    ngx_pool_t *pool);
+static ngx_int_t ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
+    const ngx_str_t *encoded);
+static void ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store,
+    const char *what);
+static ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
+
+
+ngx_int_t
+ngx_http_intuit_session_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_loaded_t *loaded)
+{
+    ngx_int_t                   rc;
+    ngx_http_intuit_shm_copy_t  copy;
+    ngx_http_intuit_shm_read_t  read;
+
+    ngx_memzero(loaded, sizeof(ngx_http_intuit_loaded_t));
+    ngx_memzero(&copy, sizeof(ngx_http_intuit_shm_copy_t));
+    ngx_memzero(&read, sizeof(ngx_http_intuit_shm_read_t));
+
+    read.id = id;
+    read.idle = idle;
+    read.now = now;
+
+    for ( ;; ) {
+        ngx_http_intuit_shm_lock(store);
+        rc = ngx_http_intuit_shm_read_session(store, &read, &copy);
+        ngx_http_intuit_shm_unlock(store);
+
+        if (rc != NGX_AGAIN) {
+            break;
+        }
+
+        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_intuit_session_decode(&read.session, &loaded->session) != NGX_OK) {
+
+        /* it will not get better: the next request may sign in anew */
+
+        (void) ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_SESSION,
+                                          id);
+        ngx_http_intuit_shm_damaged(store, "session");
+        return NGX_ERROR;
+    }
+
+    if (read.connection.data == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_intuit_connection_decode(&read.connection, &loaded->connection)
+        != NGX_OK)
+    {
+        ngx_http_intuit_shm_damaged(store, "connection");
+        return NGX_ERROR;
+    }
+
+    loaded->generation = read.generation;
+    loaded->has_connection = 1;
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK; NGX_DECLINED: no session; NGX_AGAIN: copy is too small. */
+
+static ngx_int_t
+ngx_http_intuit_shm_read_session(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_read_t *read, ngx_http_intuit_shm_copy_t *copy)
+{
+    u_char                            *p;
+    ngx_http_intuit_shm_session_t     *session;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_assert_locked(store);
+
+    session = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_SESSION,
+                                       read->id);
+    if (session == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_intuit_shm_session_over(session, read->idle, read->now)) {
+        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_SESSION,
+                                   &session->record);
+        return NGX_DECLINED;
+    }
+
+    ngx_http_intuit_shm_touch(store, session, read->idle, read->now);
+
+    connection = NULL;
+
+    if (!ngx_http_intuit_shm_none(&session->connection)) {
+        connection = ngx_http_intuit_shm_find(store,
+                                              NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                              &session->connection);
+    }
+
+    if (ngx_http_intuit_shm_ready(copy, session->len
+                                  + (connection ? connection->len : 0))
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    read->session.data = copy->data;
+    read->session.len = session->len;
+    p = ngx_cpymem(copy->data, session->data, session->len);
+
+    ngx_str_null(&read->connection);
+
+    if (connection != NULL) {
+        read->connection.data = p;
+        read->connection.len = connection->len;
+        ngx_memcpy(p, connection->data, connection->len);
+
+        read->generation = connection->generation;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_session_t *session, time_t idle, time_t now)
+{
+    ngx_queue_t  *q;
+
+    /* not for another worker's clock a moment ahead, but for one set back */
+
+    if (now <= session->last && session->last - now < 60) {
+        return;
+    }
+
+    session->last = now;
+    session->idle = idle;
+
+    q = &session->record.queue;
+
+    ngx_queue_remove(q);
+    ngx_queue_init(q);
+    ngx_queue_insert_head(
+                  &store->shm->index[NGX_HTTP_INTUIT_SHM_SESSION].queue, q);
+}
+
+
+ngx_int_t
+ngx_http_intuit_session_create(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded, time_t expires,
+    const ngx_http_intuit_id_t *connection, time_t now)
+{
+    size_t                          size;
+    ngx_http_intuit_shm_session_t  *session;
+
+    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_intuit_shm_lock(store);
+
+    ngx_http_intuit_shm_sweep(store, now);
+
+    session = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_SESSION, id);
+
+    if (session != NULL) {
+
+        if (!ngx_http_intuit_shm_session_over(session, session->idle, now)) {
+            ngx_http_intuit_shm_unlock(store);
+            return NGX_DECLINED;
+        }
+
+        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_SESSION,
+                                   &session->record);
+    }
+
+    size = sizeof(ngx_http_intuit_shm_session_t) + encoded->len;
+
+    session = ngx_http_intuit_shm_alloc(store, size, now);
+
+    if (session == NULL) {
+        ngx_http_intuit_shm_unlock(store);
+        return NGX_BUSY;
+    }
+
+    if (connection != NULL) {
+        session->connection = *connection;
+    }
+
+    session->expires = expires;
+    session->last = now;
+    session->len = encoded->len;
+    ngx_memcpy(session->data, encoded->data, encoded->len);
+
+    ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_SESSION,
+                               &session->record, id, size);
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_session_remove(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id)
+{
+    return ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_SESSION, id);
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
+    ngx_intuit_connection_t *connection, uint64_t *generation)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          encoded;
+    ngx_http_intuit_shm_copy_t         copy;
+    ngx_http_intuit_shm_connection_t  *record;
+
+    ngx_str_null(&encoded);
+    ngx_memzero(&copy, sizeof(ngx_http_intuit_shm_copy_t));
+
+    for ( ;; ) {
+        ngx_http_intuit_shm_lock(store);
+
+        record = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+        if (record == NULL) {
+            ngx_http_intuit_shm_unlock(store);
+            return NGX_DECLINED;
+        }
+
+        rc = ngx_http_intuit_shm_ready(&copy, record->len);
+
+        if (rc == NGX_OK) {
+            encoded.data = copy.data;
+            encoded.len = record->len;
+            ngx_memcpy(copy.data, record->data, record->len);
+
+            *generation = record->generation;
+        }
+
+        ngx_http_intuit_shm_unlock(store);
+
+        if (rc == NGX_OK) {
+            break;
+        }
+
+        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_intuit_connection_decode(&encoded, connection) != NGX_OK) {
+        ngx_http_intuit_shm_damaged(store, "connection");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
+    uint64_t *generation, time_t now)
+{
+    size_t                             size;
+    uint64_t                           current;
+    ngx_http_intuit_shm_connection_t  *old, *record;
+
+    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_intuit_shm_lock(store);
+
+    old = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+    current = (old != NULL) ? old->generation : 0;
+
+    if (current != *generation) {
+        ngx_http_intuit_shm_unlock(store);
+        return NGX_DECLINED;
+    }
+
+    size = sizeof(ngx_http_intuit_shm_connection_t) + encoded->len;
+
+    /* the old record stays until there is a new one */
+
+    record = ngx_http_intuit_shm_alloc(store, size, now);
+
+    if (record == NULL) {
+        ngx_http_intuit_shm_unlock(store);
+        return NGX_BUSY;
+    }
+
+    /* of the zone, so that no number comes twice for a connection made anew */
+
+    record->generation = ++store->shm->generation;
+    record->len = encoded->len;
+    ngx_memcpy(record->data, encoded->data, encoded->len);
+
+    if (old != NULL) {
+        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                   &old->record);
+    }
+
+    ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
+                               &record->record, id, size);
+
+    *generation = record->generation;
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id)
+{
+    return ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                      id);
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
+    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+        ngx_http_intuit_shm_lock(store);
+        rc = ngx_http_intuit_shm_claim(store, id, deadline, expires, now);
+        ngx_http_intuit_shm_unlock(store);
+
+        if (rc == NGX_OK) {
+            ngx_memzero(login, sizeof(ngx_http_intuit_login_t));
+            login->state = NGX_HTTP_INTUIT_LOGIN_PENDING;
+            login->deadline = deadline;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        rc = ngx_http_intuit_login_load(store, id, now, pool, login);
+
+        if (rc == NGX_OK) {
+            return NGX_DECLINED;
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        /* it has gone in between */
+    }
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_claim(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
+    time_t now)
+{
+    size_t                        size;
+    ngx_http_intuit_shm_login_t  *login;
+
+    ngx_http_intuit_shm_assert_locked(store);
+
+    ngx_http_intuit_shm_sweep(store, now);
+
+    if (ngx_http_intuit_shm_login(store, id, now) != NULL) {
+        return NGX_DECLINED;
+    }
+
+    size = sizeof(ngx_http_intuit_shm_login_t);
+
+    if (ngx_http_intuit_shm_login_room(store, size, now) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    login = ngx_http_intuit_shm_alloc(store, size, now);
+
+    if (login == NULL) {
+        return NGX_BUSY;
+    }
+
+    login->state = NGX_HTTP_INTUIT_LOGIN_PENDING;
+    login->deadline = deadline;
+    login->expires = expires;
+
+    ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_LOGIN,
+                               &login->record, id, size);
+
+    return NGX_OK;
+}
+
+
+/* As it stands now, or NULL: no such attempt. */
+
+static ngx_http_intuit_shm_login_t *
+ngx_http_intuit_shm_login(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_http_intuit_shm_login_t  *login;
+
+    login = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_LOGIN, id);
+    if (login == NULL) {
+        return NULL;
+    }
+
+    if (now >= login->expires) {
+        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_LOGIN,
+                                   &login->record);
+        return NULL;
+    }
+
+    ngx_http_intuit_shm_login_age(store, login, now);
+
+    return login;
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login)
+{
+    ngx_int_t                   rc;
+    ngx_http_intuit_shm_copy_t  copy;
+
+    ngx_memzero(&copy, sizeof(ngx_http_intuit_shm_copy_t));
+
+    for ( ;; ) {
+        ngx_http_intuit_shm_lock(store);
+        rc = ngx_http_intuit_shm_read_login(store, id, now, &copy, login);
+        ngx_http_intuit_shm_unlock(store);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_read_login(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now,
+    ngx_http_intuit_shm_copy_t *copy, ngx_http_intuit_login_t *login)
+{
+    u_char                         *p;
+    ngx_http_intuit_shm_login_t    *record;
+    ngx_http_intuit_shm_handout_t  *handout;
+
+    ngx_http_intuit_shm_assert_locked(store);
+
+    ngx_memzero(login, sizeof(ngx_http_intuit_login_t));
+
+    record = ngx_http_intuit_shm_login(store, id, now);
+    if (record == NULL) {
+        return NGX_DECLINED;
+    }
+
+    handout = record->handout;
+
+    if (ngx_http_intuit_shm_ready(copy, record->tid_len
+                                  + (handout ? handout->len : 0))
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    login->state = record->state;
+    login->error = record->error;
+    login->deadline = record->deadline;
+    login->ended = record->ended;
+    login->connection = record->connection;
+
+    p = copy->data;
+
+    if (record->tid_len) {
+        login->tid.data = p;
+        login->tid.len = record->tid_len;
+        p = ngx_cpymem(p, record->tid, record->tid_len);
+    }
+
+    if (handout != NULL) {
+        login->session.data = p;
+        login->session.len = handout->len;
+        ngx_memcpy(p, handout->data, handout->len);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
+    time_t now)
+{
+    ngx_int_t  rc;
+
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE
+        && ngx_http_intuit_shm_fits(store, &login->session) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_intuit_shm_lock(store);
+    rc = ngx_http_intuit_shm_end(store, id, login, now);
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_end(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
+    time_t now)
+{
+    ngx_http_intuit_shm_login_t  *record;
+
+    ngx_http_intuit_shm_assert_locked(store);
+
+    record = ngx_http_intuit_shm_login(store, id, now);
+
+    if (record == NULL || record->state != NGX_HTTP_INTUIT_LOGIN_PENDING) {
+        return NGX_DECLINED;
+    }
+
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE
+        && login->session.len
+        && ngx_http_intuit_shm_handout(store, record, &login->session, now)
+           != NGX_OK)
+    {
+        return NGX_BUSY;
+    }
+
+    record->ended = now;
+    record->error = login->error;
+    record->connection = login->connection;
+
+    /* longer than Intuit's are; for people to read, so cut if need be */
+
+    if (login->tid.len) {
+        record->tid_len = ngx_min(login->tid.len, NGX_HTTP_INTUIT_SHM_TID_MAX);
+        ngx_memcpy(record->tid, login->tid.data, record->tid_len);
+    }
+
+    if (login->state != NGX_HTTP_INTUIT_LOGIN_DONE) {
+        ngx_http_intuit_shm_login_failed(store, record, now);
+        return NGX_OK;
+    }
+
+    ngx_memory_barrier();
+
+    record->state = NGX_HTTP_INTUIT_LOGIN_DONE;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_login_t *login, const ngx_str_t *session, time_t now)
+{
+    size_t                          size;
+    ngx_http_intuit_shm_handout_t  *handout;
+
+    size = sizeof(ngx_http_intuit_shm_handout_t) + session->len;
+
+    if (ngx_http_intuit_shm_login_room(store, size, now) != NGX_OK) {
+        return NGX_BUSY;
+    }
+
+    handout = ngx_http_intuit_shm_alloc(store, size, now);
+
+    if (handout == NULL) {
+        return NGX_BUSY;
+    }
+
+    handout->len = session->len;
+    ngx_memcpy(handout->data, session->data, session->len);
+
+    ngx_http_intuit_shm_login_attach(store, login, handout, size);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id)
+{
+    ngx_http_intuit_shm_record_t  *record;
+
+    ngx_http_intuit_shm_lock(store);
+
+    record = ngx_http_intuit_shm_find(store, kind, id);
+
+    if (record != NULL) {
+        ngx_http_intuit_shm_remove(store, kind, record);
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return (record != NULL) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* NGX_OK: there is memory for need bytes; NGX_AGAIN: it has to be made. */
+
+static ngx_int_t
+ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy, size_t need)
+{
+    if (need <= copy->size) {
+        return NGX_OK;
+    }
+
+    copy->need = need;
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_shm_grow(ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool)
+{
+    copy->data = ngx_pnalloc(pool, copy->need);
+    if (copy->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy->size = copy->need;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A record that could never be stored must not drive everybody else out
+ * first.
+ */
+
+static ngx_int_t
+ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
+    const ngx_str_t *encoded)
+{
+    size_t  max;
+
+    max = store->zone->shm.size / 8;
+    max = ngx_min(max, NGX_HTTP_INTUIT_SHM_RECORD_MAX);
+
+    if (encoded->len <= max) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "intuit shared zone \"%V\": a record of %uz bytes "
+                  "is too long, at most %uz are kept",
+                  &store->zone->shm.name, encoded->len, max);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store, const char *what)
+{
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "intuit shared zone \"%V\" has a damaged %s record",
+                  &store->zone->shm.name, what);
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id)
+{
+    static const ngx_http_intuit_id_t  zero;
+
+    return ngx_memcmp(id->data, zero.data, NGX_HTTP_INTUIT_ID_LEN) == 0;
+}

@@ -1,0 +1,221 @@
+/*
+ * The inside of the shared memory store; only ngx_http_intuit_store_shm*.c
+ * include it.  What a zone holds:
+ *
+ *   header    found through shpool->data; magic and layout come first, so
+ *             that another version of this module knows it is not its own
+ *   records   one allocation each, with the encoded bytes at the end
+ *   handouts  the session that a login made, while it is handed out
+ *
+ * A zone outlives configurations, pools and even this module's image, so
+ * nothing in it points outside of it.  (The trees' insert functions do, and
+ * are therefore set anew before each use.)
+ *
+ * The only lock is shpool->mutex: it is the one that the master process
+ * unlocks when a worker dies with it.  A record is filled before it is
+ * linked, and linked into its tree first and into its queue last; it is
+ * unlinked the other way round.  So whoever dies in the middle leaves at
+ * worst a record that is not in a queue, which every function here bears.
+ */
+
+#ifndef _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_
+#define _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_intuit_store.h"
+
+
+#define NGX_HTTP_INTUIT_SHM_MAGIC        0x7a74496e
+
+/* a zone with canaries is not one without */
+#if (NGX_INTUIT_SHM_DEBUG)
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000001
+#else
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       1
+#endif
+
+#define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
+#define NGX_HTTP_INTUIT_SHM_TID_MAX      64
+#define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
+
+#define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
+
+
+typedef enum {
+    NGX_HTTP_INTUIT_SHM_SESSION = 0,
+    NGX_HTTP_INTUIT_SHM_CONNECTION,
+    NGX_HTTP_INTUIT_SHM_LOGIN,
+    NGX_HTTP_INTUIT_SHM_KINDS
+} ngx_http_intuit_shm_kind_e;
+
+
+typedef struct ngx_http_intuit_shm_handout_s  ngx_http_intuit_shm_handout_t;
+
+/* what every record begins with */
+typedef struct {
+    ngx_rbtree_node_t               node;
+    ngx_queue_t                     queue;
+    uint32_t                        magic;       /* of its kind */
+    uint32_t                        size;        /* of the whole record */
+    ngx_http_intuit_id_t            id;
+} ngx_http_intuit_shm_record_t;
+
+typedef struct {
+    ngx_http_intuit_shm_record_t    record;
+    ngx_http_intuit_id_t            connection;  /* zero: none */
+    time_t                          expires;
+    time_t                          last;        /* use */
+    time_t                          idle;        /* as of the last use */
+    size_t                          len;
+    u_char                          data[1];
+} ngx_http_intuit_shm_session_t;
+
+typedef struct {
+    ngx_http_intuit_shm_record_t    record;
+    uint64_t                        generation;
+    size_t                          len;
+    u_char                          data[1];
+} ngx_http_intuit_shm_connection_t;
+
+/* of one size, so that ending an attempt as failed never needs memory */
+typedef struct {
+    ngx_http_intuit_shm_record_t    record;
+    time_t                          deadline;
+    time_t                          expires;
+    time_t                          ended;
+    uint32_t                        state;
+    uint32_t                        tid_len;
+    ngx_uint_t                      error;
+    ngx_http_intuit_id_t            connection;
+    ngx_http_intuit_shm_handout_t  *handout;     /* NULL: none, or over */
+    u_char                          tid[NGX_HTTP_INTUIT_SHM_TID_MAX];
+} ngx_http_intuit_shm_login_t;
+
+struct ngx_http_intuit_shm_handout_s {
+    ngx_queue_t                     queue;
+    uint32_t                        magic;
+    uint32_t                        size;
+    ngx_http_intuit_shm_login_t    *login;
+    size_t                          len;
+    u_char                          data[1];
+};
+
+typedef struct {
+    ngx_rbtree_t                    tree;
+    ngx_rbtree_node_t               sentinel;
+    ngx_queue_t                     queue;       /* head: the latest */
+    ngx_uint_t                      count;
+} ngx_http_intuit_shm_index_t;
+
+typedef struct {
+    uint32_t                        magic;
+    uint32_t                        layout;
+    ngx_http_intuit_shm_index_t     index[NGX_HTTP_INTUIT_SHM_KINDS];
+    ngx_queue_t                     failed;      /* these logins' queue */
+    ngx_queue_t                     handouts;
+    size_t                          login_bytes;
+    uint64_t                        generation;  /* the last one given */
+    ngx_uint_t                      evicted;     /* sessions */
+    ngx_uint_t                      unsaid;      /* ... and not yet logged */
+    time_t                          warned;
+} ngx_http_intuit_shm_t;
+
+/* one for each configuration; the zone's data */
+struct ngx_http_intuit_store_s {
+    ngx_shm_zone_t                 *zone;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_intuit_shm_t          *shm;
+    ngx_uint_t                      say;         /* when unlocked */
+    unsigned                        locked:1;    /* by this process */
+};
+
+
+#if (NGX_INTUIT_SHM_DEBUG)
+
+#define ngx_http_intuit_shm_assert_locked(store)                              \
+    if (!(store)->locked) {                                                   \
+        ngx_http_intuit_shm_die(store, "used without its lock");              \
+    }
+
+void ngx_http_intuit_shm_die(ngx_http_intuit_store_t *store, const char *what);
+
+#else
+
+#define ngx_http_intuit_shm_assert_locked(store)
+
+#endif
+
+
+/* -- ngx_http_intuit_store_shm_zone.c ------------------------------------ */
+
+void ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store);
+
+/* Logs what is to be said; in debug builds verifies first. */
+void ngx_http_intuit_shm_unlock(ngx_http_intuit_store_t *store);
+
+
+/* -- ngx_http_intuit_store_shm_record.c: all under the lock -------------- */
+
+extern const uint32_t  ngx_http_intuit_shm_magics[NGX_HTTP_INTUIT_SHM_KINDS];
+
+void ngx_http_intuit_shm_init(ngx_http_intuit_shm_t *shm);
+
+ngx_rbtree_key_t ngx_http_intuit_shm_key(const ngx_http_intuit_id_t *id);
+
+void *ngx_http_intuit_shm_find(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id);
+
+/*
+ * A piece of memory, zeroed.  Makes room by dropping what is over, failed
+ * logins, and the sessions idle longest, in this order.  NULL: no room.
+ */
+void *ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
+    time_t now);
+
+/* Sets the header of a record that is otherwise complete, and links it. */
+void ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *record,
+    const ngx_http_intuit_id_t *id, size_t size);
+
+/* Unlinks, overwrites and frees a record. */
+void ngx_http_intuit_shm_remove(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *record);
+
+/* Frees a few of those records and handouts whose time is over. */
+void ngx_http_intuit_shm_sweep(ngx_http_intuit_store_t *store, time_t now);
+
+/* 1: past its end, or idle for too long. */
+ngx_uint_t ngx_http_intuit_shm_session_over(
+    const ngx_http_intuit_shm_session_t *session, time_t idle, time_t now);
+
+/* Turns a pending attempt past its deadline into a failed one, and takes a
+ * session back that was handed out long enough. */
+void ngx_http_intuit_shm_login_age(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_login_t *login, time_t now);
+
+/* Marks an attempt as failed: it may be dropped for want of room. */
+void ngx_http_intuit_shm_login_failed(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_login_t *login, time_t now);
+
+/* Makes room for size more bytes in the logins' share of the zone.  NGX_OK,
+ * or NGX_BUSY. */
+ngx_int_t ngx_http_intuit_shm_login_room(ngx_http_intuit_store_t *store,
+    size_t size, time_t now);
+
+/* Attaches the session (a filled handout) to a login. */
+void ngx_http_intuit_shm_login_attach(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_login_t *login, ngx_http_intuit_shm_handout_t *handout,
+    size_t size);
+
+/* What an allocation of size bytes really takes. */
+size_t ngx_http_intuit_shm_cost(size_t size);
+
+#if (NGX_INTUIT_SHM_DEBUG)
+/* 1: the canaries around p are as they were set. */
+ngx_uint_t ngx_http_intuit_shm_intact(const void *p, size_t size);
+#endif
+
+
+#endif /* _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_ */

@@ -1,0 +1,451 @@
+/*
+ * What is kept: one versioned run of bytes for each record.
+ *
+ *   version (1 byte), kind (1 byte), then the structure's members in their
+ *   order: times as 8 bytes (two's complement), flags as one byte, strings as
+ *   2 bytes of length and the text, all numbers in network byte order
+ *
+ * A change of any record's layout needs a new version.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_intuit_record.h"
+
+
+#define NGX_INTUIT_RECORD_VERSION       1
+
+#define NGX_INTUIT_RECORD_CONNECTION    'C'
+#define NGX_INTUIT_RECORD_SESSION       'S'
+#define NGX_INTUIT_RECORD_LOGIN         'L'
+
+#define NGX_INTUIT_RECORD_STRING_MAX    65535
+
+
+/*
+ * With pos == NULL a writer only counts, so that one function gives both the
+ * size of a record and its bytes.
+ */
+
+typedef struct {
+    u_char       *pos;
+    size_t        len;
+    ngx_uint_t    failed;
+} ngx_intuit_writer_t;
+
+typedef struct {
+    u_char       *pos;
+    u_char       *last;
+    ngx_uint_t    failed;
+} ngx_intuit_reader_t;
+
+typedef void (*ngx_intuit_record_write_pt)(ngx_intuit_writer_t *w,
+    const void *record);
+
+
+static ngx_int_t ngx_intuit_record_encode(ngx_pool_t *pool,
+    ngx_intuit_record_write_pt write, const void *record, ngx_str_t *out);
+static void ngx_intuit_write_connection(ngx_intuit_writer_t *w,
+    const void *record);
+static void ngx_intuit_write_session(ngx_intuit_writer_t *w,
+    const void *record);
+static void ngx_intuit_write_login(ngx_intuit_writer_t *w,
+    const void *record);
+static void ngx_intuit_write_pair(ngx_intuit_writer_t *w,
+    const ngx_intuit_pair_t *pair);
+static void ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind);
+static void ngx_intuit_write_bytes(ngx_intuit_writer_t *w, const u_char *p,
+    size_t len);
+static void ngx_intuit_write_time(ngx_intuit_writer_t *w, time_t t);
+static void ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s);
+
+static void ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in,
+    u_char kind);
+static ngx_int_t ngx_intuit_read_end(ngx_intuit_reader_t *r);
+static void ngx_intuit_read_pair(ngx_intuit_reader_t *r,
+    ngx_intuit_pair_t *pair);
+static u_char *ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len);
+static void ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst,
+    size_t len);
+static void ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag);
+static void ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t);
+static void ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s);
+
+
+ngx_int_t
+ngx_intuit_connection_encode(ngx_pool_t *pool,
+    const ngx_intuit_connection_t *c, ngx_str_t *out)
+{
+    return ngx_intuit_record_encode(pool, ngx_intuit_write_connection, c, out);
+}
+
+
+ngx_int_t
+ngx_intuit_session_encode(ngx_pool_t *pool, const ngx_intuit_session_t *s,
+    ngx_str_t *out)
+{
+    return ngx_intuit_record_encode(pool, ngx_intuit_write_session, s, out);
+}
+
+
+ngx_int_t
+ngx_intuit_login_encode(ngx_pool_t *pool, const ngx_intuit_login_t *l,
+    ngx_str_t *out)
+{
+    return ngx_intuit_record_encode(pool, ngx_intuit_write_login, l, out);
+}
+
+
+static ngx_int_t
+ngx_intuit_record_encode(ngx_pool_t *pool, ngx_intuit_record_write_pt write,
+    const void *record, ngx_str_t *out)
+{
+    ngx_intuit_writer_t  w;
+
+    ngx_memzero(&w, sizeof(ngx_intuit_writer_t));
+
+    write(&w, record);
+
+    if (w.failed) {
+        return NGX_ERROR;
+    }
+
+    out->data = ngx_pnalloc(pool, w.len);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    w.pos = out->data;
+
+    write(&w, record);
+
+    out->len = w.pos - out->data;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_intuit_write_connection(ngx_intuit_writer_t *w, const void *record)
+{
+    u_char                          dead;
+    const ngx_intuit_connection_t  *c;
+
+    c = record;
+    dead = c->dead ? 1 : 0;
+
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_CONNECTION);
+    ngx_intuit_write_str(w, &c->realm);
+    ngx_intuit_write_str(w, &c->company);
+    ngx_intuit_write_pair(w, &c->current);
+    ngx_intuit_write_pair(w, &c->spare);
+    ngx_intuit_write_bytes(w, &dead, 1);
+}
+
+
+static void
+ngx_intuit_write_session(ngx_intuit_writer_t *w, const void *record)
+{
+    const ngx_intuit_session_t  *s;
+
+    s = record;
+
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_SESSION);
+    ngx_intuit_write_time(w, s->created);
+    ngx_intuit_write_time(w, s->expires);
+    ngx_intuit_write_str(w, &s->realm);
+    ngx_intuit_write_str(w, &s->sub);
+    ngx_intuit_write_str(w, &s->email);
+    ngx_intuit_write_str(w, &s->claims);
+    ngx_intuit_write_str(w, &s->userinfo);
+    ngx_intuit_write_str(w, &s->id_token);
+    ngx_intuit_write_pair(w, &s->own);
+}
+
+
+static void
+ngx_intuit_write_login(ngx_intuit_writer_t *w, const void *record)
+{
+    const ngx_intuit_login_t  *l;
+
+    l = record;
+
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_LOGIN);
+    ngx_intuit_write_time(w, l->created);
+    ngx_intuit_write_bytes(w, l->state, sizeof(l->state));
+    ngx_intuit_write_bytes(w, l->nonce, sizeof(l->nonce));
+    ngx_intuit_write_bytes(w, l->verifier, sizeof(l->verifier));
+    ngx_intuit_write_str(w, &l->target);
+}
+
+
+static void
+ngx_intuit_write_pair(ngx_intuit_writer_t *w, const ngx_intuit_pair_t *pair)
+{
+    ngx_intuit_write_str(w, &pair->access_token);
+    ngx_intuit_write_str(w, &pair->refresh_token);
+    ngx_intuit_write_str(w, &pair->scope);
+    ngx_intuit_write_str(w, &pair->sub);
+    ngx_intuit_write_time(w, pair->issued);
+    ngx_intuit_write_time(w, pair->refreshed);
+    ngx_intuit_write_time(w, pair->expires);
+    ngx_intuit_write_time(w, pair->refresh_expires);
+    ngx_intuit_write_time(w, pair->hard_expires);
+}
+
+
+static void
+ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind)
+{
+    u_char  head[2];
+
+    head[0] = NGX_INTUIT_RECORD_VERSION;
+    head[1] = kind;
+
+    ngx_intuit_write_bytes(w, head, sizeof(head));
+}
+
+
+static void
+ngx_intuit_write_bytes(ngx_intuit_writer_t *w, const u_char *p, size_t len)
+{
+    w->len += len;
+
+    if (w->pos != NULL && len != 0) {
+        w->pos = ngx_cpymem(w->pos, p, len);
+    }
+}
+
+
+static void
+ngx_intuit_write_time(ngx_intuit_writer_t *w, time_t t)
+{
+    u_char      bytes[8];
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    n = (uint64_t) (int64_t) t;
+
+    for (i = 8; i-- > 0; /* void */ ) {
+        bytes[i] = (u_char) (n & 0xff);
+        n >>= 8;
+    }
+
+    ngx_intuit_write_bytes(w, bytes, sizeof(bytes));
+}
+
+
+static void
+ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s)
+{
+    u_char  bytes[2];
+
+    if (s->len > NGX_INTUIT_RECORD_STRING_MAX) {
+        w->failed = 1;
+        return;
+    }
+
+    bytes[0] = (u_char) (s->len >> 8);
+    bytes[1] = (u_char) (s->len & 0xff);
+
+    ngx_intuit_write_bytes(w, bytes, sizeof(bytes));
+    ngx_intuit_write_bytes(w, s->data, s->len);
+}
+
+
+ngx_int_t
+ngx_intuit_connection_decode(const ngx_str_t *in, ngx_intuit_connection_t *c)
+{
+    ngx_intuit_reader_t  r;
+
+    ngx_memzero(c, sizeof(ngx_intuit_connection_t));
+
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_CONNECTION);
+    ngx_intuit_read_str(&r, &c->realm);
+    ngx_intuit_read_str(&r, &c->company);
+    ngx_intuit_read_pair(&r, &c->current);
+    ngx_intuit_read_pair(&r, &c->spare);
+    ngx_intuit_read_flag(&r, &c->dead);
+
+    return ngx_intuit_read_end(&r);
+}
+
+
+ngx_int_t
+ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
+{
+    ngx_intuit_reader_t  r;
+
+    ngx_memzero(s, sizeof(ngx_intuit_session_t));
+
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_SESSION);
+    ngx_intuit_read_time(&r, &s->created);
+    ngx_intuit_read_time(&r, &s->expires);
+    ngx_intuit_read_str(&r, &s->realm);
+    ngx_intuit_read_str(&r, &s->sub);
+    ngx_intuit_read_str(&r, &s->email);
+    ngx_intuit_read_str(&r, &s->claims);
+    ngx_intuit_read_str(&r, &s->userinfo);
+    ngx_intuit_read_str(&r, &s->id_token);
+    ngx_intuit_read_pair(&r, &s->own);
+
+    return ngx_intuit_read_end(&r);
+}
+
+
+ngx_int_t
+ngx_intuit_login_decode(const ngx_str_t *in, ngx_intuit_login_t *l)
+{
+    ngx_intuit_reader_t  r;
+
+    ngx_memzero(l, sizeof(ngx_intuit_login_t));
+
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_LOGIN);
+    ngx_intuit_read_time(&r, &l->created);
+    ngx_intuit_read_copy(&r, l->state, sizeof(l->state));
+    ngx_intuit_read_copy(&r, l->nonce, sizeof(l->nonce));
+    ngx_intuit_read_copy(&r, l->verifier, sizeof(l->verifier));
+    ngx_intuit_read_str(&r, &l->target);
+
+    return ngx_intuit_read_end(&r);
+}
+
+
+/*
+ * A reader that has failed stays failed and reads nothing more: the decoders
+ * look once, at the end.
+ */
+
+static void
+ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
+{
+    u_char  *p;
+
+    r->pos = in->data;
+    r->last = in->len ? in->data + in->len : in->data;
+    r->failed = 0;
+
+    p = ngx_intuit_read_bytes(r, 2);
+
+    if (p != NULL && (p[0] != NGX_INTUIT_RECORD_VERSION || p[1] != kind)) {
+        r->failed = 1;
+    }
+}
+
+
+static ngx_int_t
+ngx_intuit_read_end(ngx_intuit_reader_t *r)
+{
+    return (r->failed || r->pos != r->last) ? NGX_DECLINED : NGX_OK;
+}
+
+
+static void
+ngx_intuit_read_pair(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
+{
+    ngx_intuit_read_str(r, &pair->access_token);
+    ngx_intuit_read_str(r, &pair->refresh_token);
+    ngx_intuit_read_str(r, &pair->scope);
+    ngx_intuit_read_str(r, &pair->sub);
+    ngx_intuit_read_time(r, &pair->issued);
+    ngx_intuit_read_time(r, &pair->refreshed);
+    ngx_intuit_read_time(r, &pair->expires);
+    ngx_intuit_read_time(r, &pair->refresh_expires);
+    ngx_intuit_read_time(r, &pair->hard_expires);
+}
+
+
+static u_char *
+ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len)
+{
+    u_char  *p;
+
+    if (r->failed || (size_t) (r->last - r->pos) < len) {
+        r->failed = 1;
+        return NULL;
+    }
+
+    p = r->pos;
+    r->pos += len;
+
+    return p;
+}
+
+
+static void
+ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst, size_t len)
+{
+    u_char  *p;
+
+    p = ngx_intuit_read_bytes(r, len);
+
+    if (p != NULL) {
+        ngx_memcpy(dst, p, len);
+    }
+}
+
+
+static void
+ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
+{
+    u_char  *p;
+
+    p = ngx_intuit_read_bytes(r, 1);
+
+    if (p == NULL) {
+        return;
+    }
+
+    if (*p > 1) {
+        r->failed = 1;
+        return;
+    }
+
+    *flag = *p;
+}
+
+
+static void
+ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
+{
+    u_char      *p;
+    uint64_t     n;
+    ngx_uint_t   i;
+
+    p = ngx_intuit_read_bytes(r, 8);
+
+    if (p == NULL) {
+        return;
+    }
+
+    for (n = 0, i = 0; i < 8; i++) {
+        n = (n << 8) | p[i];
+    }
+
+    *t = (time_t) (int64_t) n;
+}
+
+
+static void
+ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s)
+{
+    u_char  *p;
+    size_t   len;
+
+    p = ngx_intuit_read_bytes(r, 2);
+
+    if (p == NULL) {
+        return;
+    }
+
+    len = ((size_t) p[0] << 8) | p[1];
+
+    p = ngx_intuit_read_bytes(r, len);
+
+    if (p == NULL) {
+        return;
+    }
+
+    s->data = p;
+    s->len = len;
+}

@@ -1,0 +1,129 @@
+#!/bin/bash
+
+# Installs what is missing, and nothing else.
+#
+#     setup.sh build | demo | test
+#
+# Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
+# there already it changes nothing and needs no root.
+
+set -eu
+. "$(dirname "$0")/steps.sh"
+
+PATH=$PATH:/usr/sbin:/sbin
+
+level=${1:-build}
+missing=()
+
+
+command_missing() { ! command -v "$1" > /dev/null; }
+file_missing()    { [ ! -e "$1" ]; }
+
+# need PACKAGE PROBE ARGUMENT
+need() {
+    if "$2" "$3"; then
+        missing+=("$1")
+    fi
+}
+
+
+need_for_build() {
+    need nginx           command_missing nginx
+    need nginx-dev       file_missing    /usr/share/nginx/src/conf_flags
+    need libjansson-dev  file_missing    /usr/include/jansson.h
+    need libssl-dev      file_missing    /usr/include/openssl/evp.h
+    need libc6-dev       file_missing    /usr/include/stdio.h
+    need "${CC:-gcc}"    command_missing "${CC:-gcc}"
+    need make            command_missing make
+    need perl            command_missing prove
+}
+
+need_for_demo() {
+    need_for_build
+    need nodejs          command_missing node
+    need openssl         command_missing openssl
+}
+
+need_for_test() {
+    need_for_demo
+    need chromium        command_missing chromium
+    need procps          command_missing ps
+
+    if file_missing "$TOP/t/node_modules/playwright-core/package.json"; then
+        need npm             command_missing npm
+        need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
+    fi
+}
+
+
+apt_get() {
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
+        apt-get -q -y -o Dpkg::Use-Pty=0 "$@"
+}
+
+# nginx is wanted as a program: Debian's package would also start it as a
+# service, on port 80.
+install_quietly() {
+    local policy=/usr/sbin/policy-rc.d status=0
+
+    if [ -e "$policy" ]; then
+        apt_get install --no-install-recommends "$@"
+        return
+    fi
+
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" > /dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+
+    apt_get install --no-install-recommends "$@" || status=$?
+
+    "${sudo[@]}" rm -f "$policy"
+    return "$status"
+}
+
+install_packages() {
+    if ls /var/lib/apt/lists/*_Packages* > /dev/null 2>&1 \
+       && install_quietly "$@"
+    then
+        return 0
+    fi
+
+    # no package lists, or old ones
+    apt_get update
+    install_quietly "$@"
+}
+
+node_modules() {
+    # --ignore-scripts: a test needs no browser but Debian's
+    cd "$TOP/t"
+    npm install --ignore-scripts --no-audit --no-fund --no-save \
+        --no-package-lock
+}
+
+
+case $level in
+    build | demo | test) "need_for_$level" ;;
+    *) fail "what is \"$level\"? Say build, demo or test" ;;
+esac
+
+if [ ${#missing[@]} -gt 0 ]; then
+
+    sudo=()
+
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo > /dev/null || fail "not root, and there is no sudo;" \
+            "please install: ${missing[*]}"
+        sudo=(sudo)
+        sudo -v
+    fi
+
+    command -v apt-get > /dev/null || fail "this is not a Debian;" \
+        "please install what Debian calls: ${missing[*]}"
+
+    step apt "installing ${missing[*]}" install_packages "${missing[@]}"
+fi
+
+if [ "$level" = test ] \
+   && file_missing "$TOP/t/node_modules/playwright-core/package.json"
+then
+    step npm "installing the test's Node modules" node_modules
+fi
