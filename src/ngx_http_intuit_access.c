@@ -89,6 +89,20 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
 
 
 /*
+ * The context outlives an internal redirect (error_page): it is the content
+ * handler, which core resets then, that tells whether this is still our URI.
+ */
+
+ngx_uint_t
+ngx_http_intuit_own_uri(ngx_http_request_t *r,
+    const ngx_http_intuit_ctx_t *ctx)
+{
+    return ctx && ctx->endpoint
+           && r->content_handler == ctx->endpoint->handler;
+}
+
+
+/*
  * Core logs the request line with every upstream error and in access_log.
  * The values of the callback's arguments are overwritten wherever core keeps
  * them: HTTP/1 has one buffer, HTTP/2 and 3 a second copy in request_line.
@@ -160,7 +174,7 @@ ngx_http_intuit_access_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
-    if (ctx && ctx->endpoint) {
+    if (ngx_http_intuit_own_uri(r, ctx)) {
         /* the way in must be open to those who are not in yet */
         return NGX_OK;
     }

@@ -242,6 +242,10 @@ ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
 ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(ngx_http_request_t *r,
     ngx_uint_t create);
 
+/* 1: the request is being answered by one of our own URIs. */
+ngx_uint_t ngx_http_intuit_own_uri(ngx_http_request_t *r,
+    const ngx_http_intuit_ctx_t *ctx);
+
 /*
  * Looks the session cookie of this provider up (once a request).
  * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know.

@@ -49,7 +49,7 @@ ngx_http_intuit_clean_handler(ngx_http_request_t *r)
     ctx = ngx_http_intuit_get_ctx(r, 0);
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
 
-    if (ctx && ctx->endpoint) {
+    if (ngx_http_intuit_own_uri(r, ctx)) {
         /* nothing goes upstream, and our cookies are still to be read */
         return NGX_DECLINED;
     }
@@ -95,7 +95,7 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->endpoint) {
+    if (ngx_http_intuit_own_uri(r, ctx)) {
         return NGX_DECLINED;
     }
 
