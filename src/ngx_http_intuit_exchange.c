@@ -606,6 +606,7 @@ ngx_http_intuit_exchange_email(ngx_http_intuit_job_t *job)
 static void
 ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
+    ngx_int_t                        end;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
@@ -615,12 +616,18 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ctx->result.error = NGX_HTTP_INTUIT_E_UNAVAILABLE;
     }
 
-    if (ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
-                                  &ctx->result, ngx_time())
-        != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "intuit login's outcome could not be kept");
+    end = ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
+                                    &ctx->result, ngx_time());
+
+    if (end != NGX_OK && end != NGX_DECLINED) {
+
+        /* nobody is left to wait for a session that there is no room for */
+
+        (void) ngx_http_intuit_exchange_fail(job, NGX_HTTP_INTUIT_E_BUSY,
+                                             "no room for the session");
+
+        (void) ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
+                                         &ctx->result, ngx_time());
     }
 
     if (ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE) {
