@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_intuit_server_init(ngx_conf_t *cf,
 static ngx_int_t ngx_http_intuit_server_add(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf, ngx_http_intuit_use_t *use,
     ngx_http_intuit_uri_t *uri);
+static ngx_int_t ngx_http_intuit_server_cookies(ngx_conf_t *cf,
+    ngx_http_intuit_srv_conf_t *iscf);
 static ngx_uint_t ngx_http_intuit_server_has(ngx_http_core_srv_conf_t *cscf,
     ngx_http_intuit_provider_t *provider);
 static ngx_http_intuit_use_t *ngx_http_intuit_server_use(
@@ -45,7 +47,9 @@ ngx_http_intuit_servers_init(ngx_conf_t *cf)
 
         iscf = cscf[s]->ctx->srv_conf[ngx_http_intuit_auth_module.ctx_index];
 
-        if (ngx_http_intuit_server_init(cf, iscf) != NGX_OK) {
+        if (ngx_http_intuit_server_init(cf, iscf) != NGX_OK
+            || ngx_http_intuit_server_cookies(cf, iscf) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -187,6 +191,49 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
     ep->provider = use->provider;
     ep->handler = uri->handler;
     ep->callback = uri->callback;
+
+    return NGX_OK;
+}
+
+
+/* signing in with one provider must not sign out of the other */
+
+static ngx_int_t
+ngx_http_intuit_server_cookies(ngx_conf_t *cf,
+    ngx_http_intuit_srv_conf_t *iscf)
+{
+    ngx_uint_t                   i, k;
+    ngx_http_intuit_use_t       *use;
+    ngx_http_intuit_provider_t  *a, *b;
+
+    use = iscf->uses.elts;
+
+    for (i = 1; i < iscf->uses.nelts; i++) {
+
+        a = use[i].provider;
+
+        for (k = 0; k < i; k++) {
+
+            b = use[k].provider;
+
+            if (!use[i].auth || !use[k].auth
+                || a->cookie_name.len != b->cookie_name.len
+                || ngx_memcmp(a->cookie_name.data, b->cookie_name.data,
+                              a->cookie_name.len)
+                   != 0)
+            {
+                continue;
+            }
+
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "intuit_provider \"%V\" and \"%V\" would overwrite "
+                          "each other's cookie \"%V\" in one server: one of "
+                          "them needs another \"cookie_name\", in %s:%ui",
+                          &b->name, &a->name, &a->cookie_name, a->file,
+                          a->line);
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }
