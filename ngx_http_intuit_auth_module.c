@@ -365,8 +365,6 @@ ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ilcf->auth->used_by_auth = 1;
-
     return NGX_CONF_OK;
 }
 
@@ -956,6 +954,10 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
     ngx_uint_t                   i;
     ngx_http_intuit_use_t       *use;
     ngx_http_intuit_srv_conf_t  *iscf;
+
+    if (auth) {
+        provider->used_by_auth = 1;
+    }
 
     iscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_intuit_auth_module);
     use = iscf->uses.elts;

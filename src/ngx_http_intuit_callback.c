@@ -55,7 +55,11 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
     ngx_http_intuit_exchange_t  in;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
-    ctx->provider = ctx->endpoint->provider;
+
+    if (!ctx->joined) {
+        /* afterwards it is the one that the login cookie has named */
+        ctx->provider = ctx->endpoint->provider;
+    }
 
     if (r->method != NGX_HTTP_GET) {
         return ngx_http_intuit_method_not_allowed(r, ctx->provider, "GET");

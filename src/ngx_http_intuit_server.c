@@ -102,6 +102,11 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 
     for (i = 0; i < iscf->uses.nelts; i++) {
 
+        if (!use[i].auth) {
+            /* nobody signs in with it here */
+            continue;
+        }
+
         ngx_memzero(uri, sizeof(uri));
 
         uri[0].uri = use[i].provider->redirect.path;
@@ -134,18 +139,13 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 }
 
 
-/*
- * Two providers may share the callback (the login cookie tells them apart).
- * Of the other URIs, those of a provider that nobody signs in with here give
- * way.
- */
+/* Two providers may share the callback: the login cookie tells them apart. */
 
 static ngx_int_t
 ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
     ngx_http_intuit_use_t *use, ngx_http_intuit_uri_t *uri)
 {
     ngx_uint_t                   i;
-    ngx_http_intuit_use_t       *other;
     ngx_http_intuit_endpoint_t  *ep;
 
     ep = iscf->endpoints.elts;
@@ -159,16 +159,6 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
             continue;
         }
 
-        if (ep[i].provider != use->provider && !use->auth) {
-            return NGX_OK;
-        }
-
-        other = ngx_http_intuit_server_use(iscf, ep[i].provider);
-
-        if (ep[i].provider != use->provider && !other->auth) {
-            break;
-        }
-
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%V\" would serve two things in one server: "
                       "intuit_provider \"%V\" in %s:%ui needs another \"%s\"",
@@ -177,14 +167,9 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
         return NGX_ERROR;
     }
 
-    if (i == iscf->endpoints.nelts) {
-        ep = ngx_array_push(&iscf->endpoints);
-        if (ep == NULL) {
-            return NGX_ERROR;
-        }
-
-    } else {
-        ep = &ep[i];
+    ep = ngx_array_push(&iscf->endpoints);
+    if (ep == NULL) {
+        return NGX_ERROR;
     }
 
     ep->uri = uri->uri;
