@@ -15,7 +15,6 @@ use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 
 use Cwd qw(abs_path);
-use FindBin;
 
 
 my $TOP = abs_path("$FindBin::Bin/..");
