@@ -57,7 +57,7 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
     if (!ctx->joined) {
-        /* afterwards it is the one that the login cookie has named */
+        /* for refusals; the attempt tells which one it is */
         ctx->provider = ctx->endpoint->provider;
     }
 
@@ -65,10 +65,7 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
         return ngx_http_intuit_method_not_allowed(r, ctx->provider, "GET");
     }
 
-    if (ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose")
-        || ngx_http_intuit_header_in(r, "x-moz"))
-    {
+    if (ngx_http_intuit_prefetch(r)) {
         return ngx_http_intuit_fail(r, ctx->provider,
                                     NGX_HTTP_INTUIT_E_CALLBACK, "prefetch");
     }
