@@ -74,7 +74,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("auth_intuit_mode"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_loc_conf_t, mode),
       &ngx_http_intuit_modes },
@@ -104,7 +104,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("environment"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_provider_t, environment),
       &ngx_http_intuit_environments },

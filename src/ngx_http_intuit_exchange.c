@@ -21,6 +21,7 @@ static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
 static ngx_int_t ngx_http_intuit_exchange_id_token(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_company(ngx_http_intuit_job_t *job);
@@ -295,6 +296,11 @@ ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
+    if (rc == NGX_BUSY) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
+    }
+
     return rc;
 }
 
@@ -308,6 +314,24 @@ ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job)
 
     /* on failure the keys read before still serve */
     (void) ngx_http_intuit_keys_store(job, &ctx->endpoints);
+
+    ngx_http_intuit_keys_release(job);
+
+    job->step = ngx_http_intuit_exchange_verify;
+
+    return NGX_OK;
+}
+
+
+/* another login is reading the keys that this one needs as well */
+
+static ngx_int_t
+ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job)
+{
+    if (ngx_http_intuit_keys_busy(job->provider)) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
+    }
 
     job->step = ngx_http_intuit_exchange_verify;
 
@@ -610,6 +634,8 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
+
+    ngx_http_intuit_keys_release(job);
 
     if (rc != NGX_OK && ctx->result.state != NGX_HTTP_INTUIT_LOGIN_FAILED) {
         ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;

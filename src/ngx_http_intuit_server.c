@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_intuit_server_cookies(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf);
 static ngx_uint_t ngx_http_intuit_server_has(ngx_http_core_srv_conf_t *cscf,
     ngx_http_intuit_provider_t *provider);
+static ngx_uint_t ngx_http_intuit_server_takes(ngx_str_t *name,
+    ngx_str_t *host);
 static ngx_http_intuit_use_t *ngx_http_intuit_server_use(
     ngx_http_intuit_srv_conf_t *iscf, ngx_http_intuit_provider_t *provider);
 
@@ -255,22 +257,50 @@ ngx_http_intuit_server_has(ngx_http_core_srv_conf_t *cscf,
         }
 #endif
 
-        if (name[i].name.len == host->len
-            && ngx_strncasecmp(name[i].name.data, host->data, host->len) == 0)
-        {
-            return 1;
-        }
-
-        /* "*.example.com", ".example.com" and "www.example.*" */
-
-        if (name[i].name.data[0] == '*' || name[i].name.data[0] == '.'
-            || name[i].name.data[name[i].name.len - 1] == '*')
-        {
+        if (ngx_http_intuit_server_takes(&name[i].name, host)) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+/* a name, or "*.example.com", ".example.com", "www.example.*" */
+
+static ngx_uint_t
+ngx_http_intuit_server_takes(ngx_str_t *name, ngx_str_t *host)
+{
+    u_char  *p;
+    size_t   len;
+
+    p = name->data;
+    len = name->len;
+
+    if (len == host->len && ngx_strncasecmp(p, host->data, len) == 0) {
+        return 1;
+    }
+
+    if (p[len - 1] == '*') {
+        len--;
+        return host->len > len && ngx_strncasecmp(p, host->data, len) == 0;
+    }
+
+    if (p[0] == '*') {
+        p++;
+        len--;
+
+    } else if (p[0] != '.') {
+        return 0;
+
+    } else if (host->len == len - 1
+               && ngx_strncasecmp(p + 1, host->data, host->len) == 0)
+    {
+        return 1;
+    }
+
+    return host->len > len
+           && ngx_strncasecmp(p, host->data + host->len - len, len) == 0;
 }
 
 
