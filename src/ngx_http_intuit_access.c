@@ -467,20 +467,26 @@ ngx_http_intuit_cross_site(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_same_origin(const ngx_str_t *origin, ngx_http_request_t *r)
 {
+    ngx_str_t         *host, *own;
     const char        *reason;
-    ngx_str_t         *host;
     ngx_intuit_url_t   u;
 
-    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK
-        || r->headers_in.host == NULL)
-    {
+    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK) {
         return 0;
     }
 
-    host = &r->headers_in.host->value;
+    host = &r->headers_in.server;
+    own = &u.host;
 
-    return host->len == u.authority.len
-           && ngx_strncasecmp(host->data, u.authority.data, host->len) == 0;
+    if (r->headers_in.host) {
+        host = &r->headers_in.host->value;
+        own = &u.authority;
+    }
+
+    /* HTTP/3 has an authority, and often no Host */
+
+    return host->len && host->len == own->len
+           && ngx_strncasecmp(host->data, own->data, host->len) == 0;
 }
 
 
