@@ -212,9 +212,9 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 static ngx_http_intuit_error_e
 ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
 {
-    ngx_uint_t                  status;
-    ngx_http_intuit_fetch_t    *fetch;
-    ngx_intuit_oauth2_error_t   error;
+    ngx_str_t                 error;
+    ngx_uint_t                status;
+    ngx_http_intuit_fetch_t  *fetch;
 
     fetch = job->fetch;
     status = fetch->status;
@@ -232,13 +232,10 @@ ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
     ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                  "intuit token endpoint refused: status %ui, error \"%V\" "
-                  "\"%V\", intuit_tid: \"%V\"", status, &error.error,
-                  &error.description, &fetch->tid);
+                  "intuit token endpoint refused: status %ui, error \"%V\", "
+                  "intuit_tid: \"%V\"", status, &error, &fetch->tid);
 
-    if (error.error.len == 13
-        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
-    {
+    if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
         return NGX_HTTP_INTUIT_E_CODE;
     }
 
