@@ -89,6 +89,20 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
 
 
 /*
+ * The context outlives an internal redirect (error_page): it is the content
+ * handler, which core resets then, that tells whether this is still our URI.
+ */
+
+ngx_uint_t
+ngx_http_intuit_own_uri(ngx_http_request_t *r,
+    const ngx_http_intuit_ctx_t *ctx)
+{
+    return ctx && ctx->endpoint
+           && r->content_handler == ctx->endpoint->handler;
+}
+
+
+/*
  * Core logs the request line with every upstream error and in access_log.
  * The values of the callback's arguments are overwritten wherever core keeps
  * them: HTTP/1 has one buffer, HTTP/2 and 3 a second copy in request_line.
@@ -160,7 +174,7 @@ ngx_http_intuit_access_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
-    if (ctx && ctx->endpoint) {
+    if (ngx_http_intuit_own_uri(r, ctx)) {
         /* the way in must be open to those who are not in yet */
         return NGX_OK;
     }
@@ -453,20 +467,26 @@ ngx_http_intuit_cross_site(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_same_origin(const ngx_str_t *origin, ngx_http_request_t *r)
 {
+    ngx_str_t         *host, *own;
     const char        *reason;
-    ngx_str_t         *host;
     ngx_intuit_url_t   u;
 
-    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK
-        || r->headers_in.host == NULL)
-    {
+    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK) {
         return 0;
     }
 
-    host = &r->headers_in.host->value;
+    host = &r->headers_in.server;
+    own = &u.host;
 
-    return host->len == u.authority.len
-           && ngx_strncasecmp(host->data, u.authority.data, host->len) == 0;
+    if (r->headers_in.host) {
+        host = &r->headers_in.host->value;
+        own = &u.authority;
+    }
+
+    /* HTTP/3 has an authority, and often no Host */
+
+    return host->len && host->len == own->len
+           && ngx_strncasecmp(host->data, own->data, host->len) == 0;
 }
 
 
@@ -477,10 +497,7 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
 
     if (r->method != NGX_HTTP_GET
         || ngx_http_intuit_header_in(r, "x-requested-with")
-        || ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose")
-        || ngx_http_intuit_header_in(r, "x-moz")
-        || ngx_http_intuit_header_in(r, "x-purpose"))
+        || ngx_http_intuit_prefetch(r))
     {
         return 0;
     }
@@ -501,6 +518,16 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
     h = ngx_http_intuit_header_in(r, "accept");
 
     return h && ngx_intuit_accepts(h, "text/html");
+}
+
+
+ngx_uint_t
+ngx_http_intuit_prefetch(ngx_http_request_t *r)
+{
+    return ngx_http_intuit_header_in(r, "sec-purpose")
+           || ngx_http_intuit_header_in(r, "purpose")
+           || ngx_http_intuit_header_in(r, "x-moz")
+           || ngx_http_intuit_header_in(r, "x-purpose");
 }
 
 

@@ -212,9 +212,9 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 static ngx_http_intuit_error_e
 ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
 {
-    ngx_uint_t                  status;
-    ngx_http_intuit_fetch_t    *fetch;
-    ngx_intuit_oauth2_error_t   error;
+    ngx_str_t                 error;
+    ngx_uint_t                status;
+    ngx_http_intuit_fetch_t  *fetch;
 
     fetch = job->fetch;
     status = fetch->status;
@@ -232,13 +232,10 @@ ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
     ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                  "intuit token endpoint refused: status %ui, error \"%V\" "
-                  "\"%V\", intuit_tid: \"%V\"", status, &error.error,
-                  &error.description, &fetch->tid);
+                  "intuit token endpoint refused: status %ui, error \"%V\", "
+                  "intuit_tid: \"%V\"", status, &error, &fetch->tid);
 
-    if (error.error.len == 13
-        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
-    {
+    if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
         return NGX_HTTP_INTUIT_E_CODE;
     }
 
@@ -630,6 +627,7 @@ ngx_http_intuit_exchange_email(ngx_http_intuit_job_t *job)
 static void
 ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
+    ngx_int_t                        end;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
@@ -641,12 +639,18 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ctx->result.error = NGX_HTTP_INTUIT_E_UNAVAILABLE;
     }
 
-    if (ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
-                                  &ctx->result, ngx_time())
-        != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "intuit login's outcome could not be kept");
+    end = ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
+                                    &ctx->result, ngx_time());
+
+    if (end != NGX_OK && end != NGX_DECLINED) {
+
+        /* nobody is left to wait for a session that there is no room for */
+
+        (void) ngx_http_intuit_exchange_fail(job, NGX_HTTP_INTUIT_E_BUSY,
+                                             "no room for the session");
+
+        (void) ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
+                                         &ctx->result, ngx_time());
     }
 
     if (ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE) {

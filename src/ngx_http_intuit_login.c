@@ -58,8 +58,7 @@ ngx_http_intuit_login_handler(ngx_http_request_t *r)
     mode = ngx_http_intuit_header_in(r, "sec-fetch-mode");
 
     if ((mode && !ngx_http_intuit_navigation(r))
-        || ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose"))
+        || ngx_http_intuit_prefetch(r))
     {
         return ngx_http_intuit_fail(r, provider,
                                     NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,

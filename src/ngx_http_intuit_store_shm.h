@@ -14,8 +14,10 @@
  * The only lock is shpool->mutex: it is the one that the master process
  * unlocks when a worker dies with it.  A record is filled before it is
  * linked, and linked into its tree first and into its queue last; it is
- * unlinked the other way round.  So whoever dies in the middle leaves at
- * worst a record that is not in a queue, which every function here bears.
+ * unlinked the other way round.  So whoever dies between these steps leaves
+ * at worst a record that is in no queue, which every function here bears.
+ * (Nobody can help one who is killed while a tree is being balanced, or in
+ * the slab allocator: so it is with every shared zone of nginx.)
  */
 
 #ifndef _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_

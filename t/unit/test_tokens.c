@@ -18,6 +18,74 @@
 static ngx_pool_t  *pool;
 
 
+static const char  *no_tokens[] = {
+    "", " ", "null", "[]", "{}", "\"a\"", "<html>502</html>",
+    "[" ANSWER "]", ANSWER "x", ANSWER ANSWER, ANSWER "\n{}",
+
+    /* an error with status 200 */
+    "{\"error\":\"invalid_grant\"}",
+    "{\"error\":\"invalid_grant\",\"token_type\":\"bearer\","
+    "\"access_token\":\"a\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":\"\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":1}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":false}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":{}}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":[]}",
+
+    /* the type */
+    "{\"access_token\":\"a\"}",
+    "{\"token_type\":null,\"access_token\":\"a\"}",
+    "{\"token_type\":1,\"access_token\":\"a\"}",
+    "{\"token_type\":\"\",\"access_token\":\"a\"}",
+    "{\"token_type\":\"mac\",\"access_token\":\"a\"}",
+    "{\"token_type\":\"DPoP\",\"access_token\":\"a\"}",
+    "{\"token_type\":\"bearerx\",\"access_token\":\"a\"}",
+    "{\"token_type\":\" bearer\",\"access_token\":\"a\"}",
+    "{\"token_type\":\"bearer\\u0000\",\"access_token\":\"a\"}",
+    "{\"token_type\":[\"bearer\"],\"access_token\":\"a\"}",
+    "{\"Token_Type\":\"bearer\",\"access_token\":\"a\"}",
+
+    /* the access token */
+    "{\"token_type\":\"bearer\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":null}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":1}",
+    "{\"token_type\":\"bearer\",\"access_token\":true}",
+    "{\"token_type\":\"bearer\",\"access_token\":[\"a\"]}",
+    "{\"token_type\":\"bearer\",\"access_token\":{}}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\r\\nX-Evil: 1\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\n\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\u0000b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\" a\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\tb\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a,b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a;b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\\"b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\\\b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a%b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\u00e9\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\\u007f\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"=\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"=a\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a=b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"access_token\":\"b\"}",
+
+    /* the refresh token */
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"refresh_token\":\"\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"refresh_token\":1}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"refresh_token\":\"a b\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"refresh_token\":\"a\\r\\n\"}",
+    "{\"token_type\":\"bearer\",\"access_token\":\"a\","
+    "\"refresh_token\":\"\\u00e9\"}",
+};
+
+
 static ngx_int_t
 parse_tokens(const ngx_str_t *text, ngx_intuit_tokens_t *t)
 {
@@ -48,73 +116,6 @@ test_tokens(void)
     ngx_uint_t           good;
     ngx_intuit_tokens_t  t;
 
-    static const char  *bad[] = {
-        "", " ", "null", "[]", "{}", "\"a\"", "<html>502</html>",
-        "[" ANSWER "]", ANSWER "x", ANSWER ANSWER, ANSWER "\n{}",
-
-        /* an error with status 200 */
-        "{\"error\":\"invalid_grant\"}",
-        "{\"error\":\"invalid_grant\",\"token_type\":\"bearer\","
-        "\"access_token\":\"a\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":\"\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":1}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":false}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":{}}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\",\"error\":[]}",
-
-        /* the type */
-        "{\"access_token\":\"a\"}",
-        "{\"token_type\":null,\"access_token\":\"a\"}",
-        "{\"token_type\":1,\"access_token\":\"a\"}",
-        "{\"token_type\":\"\",\"access_token\":\"a\"}",
-        "{\"token_type\":\"mac\",\"access_token\":\"a\"}",
-        "{\"token_type\":\"DPoP\",\"access_token\":\"a\"}",
-        "{\"token_type\":\"bearerx\",\"access_token\":\"a\"}",
-        "{\"token_type\":\" bearer\",\"access_token\":\"a\"}",
-        "{\"token_type\":\"bearer\\u0000\",\"access_token\":\"a\"}",
-        "{\"token_type\":[\"bearer\"],\"access_token\":\"a\"}",
-        "{\"Token_Type\":\"bearer\",\"access_token\":\"a\"}",
-
-        /* the access token */
-        "{\"token_type\":\"bearer\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":null}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":1}",
-        "{\"token_type\":\"bearer\",\"access_token\":true}",
-        "{\"token_type\":\"bearer\",\"access_token\":[\"a\"]}",
-        "{\"token_type\":\"bearer\",\"access_token\":{}}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\r\\nX-Evil: 1\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\n\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\u0000b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\" a\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\tb\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a,b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a;b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\\"b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\\\b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a%b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\u00e9\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\\u007f\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"=\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"=a\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a=b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"access_token\":\"b\"}",
-
-        /* the refresh token */
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"refresh_token\":\"\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"refresh_token\":1}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"refresh_token\":\"a b\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"refresh_token\":\"a\\r\\n\"}",
-        "{\"token_type\":\"bearer\",\"access_token\":\"a\","
-        "\"refresh_token\":\"\\u00e9\"}",
-    };
-
     text = ngx_intuit_stub_str(pool, ANSWER);
 
     ok(parse_tokens(&text, &t) == NGX_OK, "Intuit's answer");
@@ -128,13 +129,13 @@ test_tokens(void)
     memset(text.data, 'x', text.len);
     is_str(&t.refresh_token, "AB11-x", "... outlive the text");
 
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        text = ngx_intuit_stub_str(pool, bad[i]);
+    for (i = 0; i < sizeof(no_tokens) / sizeof(no_tokens[0]); i++) {
+        text = ngx_intuit_stub_str(pool, no_tokens[i]);
 
         if (!ok(parse_tokens(&text, &t) == NGX_DECLINED, "no tokens, %u",
                 (unsigned) i))
         {
-            printf("# %s\n", bad[i]);
+            printf("# %s\n", no_tokens[i]);
         }
     }
 
