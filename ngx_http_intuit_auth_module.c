@@ -74,7 +74,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("auth_intuit_mode"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_loc_conf_t, mode),
       &ngx_http_intuit_modes },
@@ -104,7 +104,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("environment"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_provider_t, environment),
       &ngx_http_intuit_environments },
@@ -364,8 +364,6 @@ ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ilcf->auth == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    ilcf->auth->used_by_auth = 1;
 
     return NGX_CONF_OK;
 }
@@ -968,6 +966,10 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
     ngx_uint_t                   i;
     ngx_http_intuit_use_t       *use;
     ngx_http_intuit_srv_conf_t  *iscf;
+
+    if (auth) {
+        provider->used_by_auth = 1;
+    }
 
     iscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_intuit_auth_module);
     use = iscf->uses.elts;

@@ -497,10 +497,7 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
 
     if (r->method != NGX_HTTP_GET
         || ngx_http_intuit_header_in(r, "x-requested-with")
-        || ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose")
-        || ngx_http_intuit_header_in(r, "x-moz")
-        || ngx_http_intuit_header_in(r, "x-purpose"))
+        || ngx_http_intuit_prefetch(r))
     {
         return 0;
     }
@@ -521,6 +518,16 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
     h = ngx_http_intuit_header_in(r, "accept");
 
     return h && ngx_intuit_accepts(h, "text/html");
+}
+
+
+ngx_uint_t
+ngx_http_intuit_prefetch(ngx_http_request_t *r)
+{
+    return ngx_http_intuit_header_in(r, "sec-purpose")
+           || ngx_http_intuit_header_in(r, "purpose")
+           || ngx_http_intuit_header_in(r, "x-moz")
+           || ngx_http_intuit_header_in(r, "x-purpose");
 }
 
 

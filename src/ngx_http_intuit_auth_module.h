@@ -277,6 +277,9 @@ ngx_uint_t ngx_http_intuit_cross_site(ngx_http_request_t *r);
 /* 1: a browser's top-level GET navigation, no prefetch. */
 ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 
+/* 1: the browser asks ahead of its user. */
+ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
+
 /* The value of a request header by its lower-case name, NULL: absent (or
  * there more than once). */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
