@@ -475,7 +475,7 @@ sub http {
     my $c = $o{connection} // $self->connect(%o);
 
     $c->send($bytes);
-    return $c->response(head => $bytes =~ /^HEAD /);
+    return $c->response(head => scalar($bytes =~ /^HEAD /));
 }
 
 # request('GET', '/path', Name => 'value', ...).  A name with a minus in front
