@@ -7,6 +7,7 @@
 
 #define NGX_HTTP_INTUIT_DAY             86400
 #define NGX_HTTP_INTUIT_RETRY           10      /* s after a failure */
+#define NGX_HTTP_INTUIT_RETRY_NEEDED    1       /* s where nothing else helps */
 #define NGX_HTTP_INTUIT_KEYS_COOLDOWN   10      /* s between two reads */
 
 
@@ -34,18 +35,21 @@ ngx_int_t
 ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
     ngx_pool_t *pool, ngx_intuit_endpoints_t *endpoints)
 {
-    time_t                      now;
+    time_t                      now, retry;
     ngx_intuit_endpoints_t      literal;
     ngx_http_intuit_runtime_t  *rt;
 
     rt = provider->runtime;
     now = ngx_time();
 
+    retry = (rt->document_pool || provider->config_url.len == 0)
+            ? NGX_HTTP_INTUIT_RETRY : NGX_HTTP_INTUIT_RETRY_NEEDED;
+
     if (!rt->document_busy
         && (rt->document_pool == NULL
             || now - rt->document_read >= NGX_HTTP_INTUIT_DAY)
         && (rt->document_tried == 0
-            || now - rt->document_tried >= NGX_HTTP_INTUIT_RETRY
+            || now - rt->document_tried >= retry
             || now < rt->document_tried))
     {
         (void) ngx_http_intuit_document_start(provider);
@@ -187,29 +191,43 @@ ngx_http_intuit_document_read(ngx_http_intuit_job_t *job)
 static void
 ngx_http_intuit_document_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
+    ngx_http_intuit_runtime_t  *rt;
+
     (void) rc;
 
-    job->provider->runtime->document_busy = 0;
+    rt = job->provider->runtime;
+
+    /* those who waited must not find that it is time for another try */
+
+    rt->document_tried = ngx_time();
+    rt->document_busy = 0;
 }
 
 
 ngx_int_t
 ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
 {
-    time_t                      now;
+    time_t                      now, cooldown;
     ngx_http_intuit_fetch_t     request;
     ngx_http_intuit_runtime_t  *rt;
 
     rt = job->provider->runtime;
     now = ngx_time();
 
+    if (rt->keys_job) {
+        return NGX_BUSY;
+    }
+
+    cooldown = rt->keys_pool ? NGX_HTTP_INTUIT_KEYS_COOLDOWN
+                             : NGX_HTTP_INTUIT_RETRY_NEEDED;
+
     if (rt->keys_tried && now >= rt->keys_tried
-        && now - rt->keys_tried < NGX_HTTP_INTUIT_KEYS_COOLDOWN)
+        && now - rt->keys_tried < cooldown)
     {
         return NGX_DECLINED;
     }
 
-    rt->keys_tried = now;
+    rt->keys_job = job;
 
     ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
     request.url = *url;
@@ -232,13 +250,12 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     fetch = job->fetch;
     rt = job->provider->runtime;
 
+    ngx_http_intuit_keys_release(job);
+
     if (fetch->rc != NGX_OK || fetch->status != NGX_HTTP_OK) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit signing keys could not be read (status %ui)",
                       fetch->status);
-
-        /* nothing was learnt: the next login may ask again */
-        rt->keys_tried = 0;
         return NGX_ERROR;
     }
 
@@ -271,6 +288,10 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
 
     if (rt->keys_pool) {
         ngx_destroy_pool(rt->keys_pool);
+
+    } else {
+        /* the cooldown is for unknown kids: the first set is none's fault */
+        rt->keys_tried = 0;
     }
 
     rt->keys_pool = pool;
@@ -278,6 +299,20 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     rt->keys_read = ngx_time();
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_runtime_t  *rt;
+
+    rt = job->provider->runtime;
+
+    if (rt->keys_job == job) {
+        rt->keys_job = NULL;
+        rt->keys_tried = ngx_time();
+    }
 }
 
 

@@ -20,6 +20,7 @@ static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_id_token(
     ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_exchange_key(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
@@ -250,9 +251,7 @@ static ngx_int_t
 ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                        rc;
-    ngx_uint_t                       fresh;
     const char                      *reason;
-    ngx_intuit_jwk_t                *key;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
@@ -275,6 +274,22 @@ ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
                                              reason);
     }
 
+    job->step = ngx_http_intuit_exchange_key;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_exchange_key(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                        rc;
+    ngx_uint_t                       fresh;
+    ngx_intuit_jwk_t                *key;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
     key = ngx_http_intuit_keys_find(job->provider, &ctx->jwt.kid, &fresh);
 
     if (key && fresh) {
@@ -286,8 +301,13 @@ ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
 
     rc = ngx_http_intuit_keys_fetch(job, &ctx->endpoints.jwks_uri);
 
-    if (rc == NGX_DECLINED) {
-        /* asked a moment ago */
+    if (rc == NGX_BUSY && key == NULL) {
+        job->step = ngx_http_intuit_exchange_key;
+        return ngx_http_intuit_job_later(job);
+    }
+
+    if (rc == NGX_DECLINED || rc == NGX_BUSY) {
+        /* asked a moment ago: what is there has to do */
         job->step = ngx_http_intuit_exchange_verify;
         return NGX_OK;
     }
@@ -607,6 +627,8 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
+
+    ngx_http_intuit_keys_release(job);
 
     if (rc != NGX_OK && ctx->result.state != NGX_HTTP_INTUIT_LOGIN_FAILED) {
         ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;

@@ -22,6 +22,7 @@ typedef struct {
 static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
 static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
+static void ngx_http_intuit_job_again(ngx_event_t *ev);
 static void ngx_http_intuit_job_timeout(ngx_event_t *ev);
 static void ngx_http_intuit_job_reap(ngx_event_t *ev);
 static void ngx_http_intuit_job_event(ngx_event_t *ev);
@@ -146,6 +147,19 @@ ngx_http_intuit_job_run(ngx_http_intuit_job_t *job)
 }
 
 
+ngx_int_t
+ngx_http_intuit_job_later(ngx_http_intuit_job_t *job)
+{
+    job->later.handler = ngx_http_intuit_job_again;
+    job->later.data = job;
+    job->later.log = job->log;
+
+    ngx_add_timer(&job->later, NGX_HTTP_INTUIT_POLL);
+
+    return NGX_AGAIN;
+}
+
+
 void
 ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job)
 {
@@ -201,6 +215,10 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
             return;
         }
 
+        if (job->later.timer_set) {
+            ngx_del_timer(&job->later);
+        }
+
         step = job->step;
         job->step = NULL;
 
@@ -210,7 +228,7 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
 
         if (rc == NGX_AGAIN) {
 
-            if (job->fetch && job->fetch->done) {
+            if (!job->later.timer_set && job->fetch && job->fetch->done) {
                 continue;
             }
 
@@ -234,6 +252,10 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ngx_del_timer(&job->deadline);
     }
 
+    if (job->later.timer_set) {
+        ngx_del_timer(&job->later);
+    }
+
     if (job->done) {
         job->done(job, rc);
     }
@@ -247,6 +269,13 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
     job->reap.log = ngx_cycle->log;
 
     ngx_post_event(&job->reap, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_intuit_job_again(ngx_event_t *ev)
+{
+    ngx_http_intuit_job_drive(ev->data);
 }
 
 
