@@ -227,12 +227,29 @@ ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
         return NGX_DECLINED;
     }
 
+    rt->keys_tried = now;
     rt->keys_job = job;
 
     ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
     request.url = *url;
 
     return ngx_http_intuit_fetch(job, &request);
+}
+
+
+void
+ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job)
+{
+    if (job->provider->runtime->keys_job == job) {
+        job->provider->runtime->keys_job = NULL;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_intuit_keys_busy(const ngx_http_intuit_provider_t *provider)
+{
+    return provider->runtime->keys_job != NULL;
 }
 
 
@@ -249,8 +266,6 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
 
     fetch = job->fetch;
     rt = job->provider->runtime;
-
-    ngx_http_intuit_keys_release(job);
 
     if (fetch->rc != NGX_OK || fetch->status != NGX_HTTP_OK) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
@@ -290,7 +305,7 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
         ngx_destroy_pool(rt->keys_pool);
 
     } else {
-        /* the cooldown is for unknown kids: the first set is none's fault */
+        /* the cooldown is for unknown kids, which the first set is not for */
         rt->keys_tried = 0;
     }
 
@@ -299,20 +314,6 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     rt->keys_read = ngx_time();
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job)
-{
-    ngx_http_intuit_runtime_t  *rt;
-
-    rt = job->provider->runtime;
-
-    if (rt->keys_job == job) {
-        rt->keys_job = NULL;
-        rt->keys_tried = ngx_time();
-    }
 }
 
 

@@ -20,7 +20,7 @@ struct ngx_http_intuit_runtime_s {
     ngx_intuit_jwks_t         keys;
     time_t                    keys_read;
     time_t                    keys_tried;
-    ngx_http_intuit_job_t    *keys_job;        /* that reads them now */
+    ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
     ngx_event_t               probe;
     ngx_msec_t                probe_delay;
@@ -45,21 +45,24 @@ ngx_uint_t ngx_http_intuit_endpoints_ready(
     const ngx_http_intuit_provider_t *provider);
 
 /*
- * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN;
- * NGX_BUSY: another job of this worker does it, which will not be long;
- * NGX_DECLINED: asked too short a time ago (10 s, or 1 s without any keys);
- * NGX_ERROR.
+ * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN, or
+ * NGX_DECLINED: asked too short a time ago (10 s, or 1 s while there are no
+ * keys), or NGX_BUSY: another job is reading them, or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job,
     const ngx_str_t *url);
+
+/* The job's part in reading the keys is over, however it ended. */
+void ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job);
+
+/* 1: a job is reading the keys. */
+ngx_uint_t ngx_http_intuit_keys_busy(
+    const ngx_http_intuit_provider_t *provider);
 
 /* Takes the fetched set over; RSA keys below 2048 bits count for Intuit's own
  * issuer only.  NGX_OK, or NGX_ERROR: the old one stays. */
 ngx_int_t ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     const ngx_intuit_endpoints_t *endpoints);
-
-/* Any job that may have fetched them calls it at its end. */
-void ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job);
 
 /*
  * The key for a kid.  NULL: none; *fresh tells whether the set is younger

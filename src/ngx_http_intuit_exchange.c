@@ -20,8 +20,8 @@ static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_id_token(
     ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_exchange_key(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_company(ngx_http_intuit_job_t *job);
@@ -251,7 +251,9 @@ static ngx_int_t
 ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                        rc;
+    ngx_uint_t                       fresh;
     const char                      *reason;
+    ngx_intuit_jwk_t                *key;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
@@ -274,22 +276,6 @@ ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
                                              reason);
     }
 
-    job->step = ngx_http_intuit_exchange_key;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_intuit_exchange_key(ngx_http_intuit_job_t *job)
-{
-    ngx_int_t                        rc;
-    ngx_uint_t                       fresh;
-    ngx_intuit_jwk_t                *key;
-    ngx_http_intuit_exchange_ctx_t  *ctx;
-
-    ctx = job->data;
-
     key = ngx_http_intuit_keys_find(job->provider, &ctx->jwt.kid, &fresh);
 
     if (key && fresh) {
@@ -301,15 +287,15 @@ ngx_http_intuit_exchange_key(ngx_http_intuit_job_t *job)
 
     rc = ngx_http_intuit_keys_fetch(job, &ctx->endpoints.jwks_uri);
 
-    if (rc == NGX_BUSY && key == NULL) {
-        job->step = ngx_http_intuit_exchange_key;
-        return ngx_http_intuit_job_later(job);
-    }
-
-    if (rc == NGX_DECLINED || rc == NGX_BUSY) {
-        /* asked a moment ago: what is there has to do */
+    if (rc == NGX_DECLINED) {
+        /* asked a moment ago */
         job->step = ngx_http_intuit_exchange_verify;
         return NGX_OK;
+    }
+
+    if (rc == NGX_BUSY) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
     }
 
     return rc;
@@ -325,6 +311,24 @@ ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job)
 
     /* on failure the keys read before still serve */
     (void) ngx_http_intuit_keys_store(job, &ctx->endpoints);
+
+    ngx_http_intuit_keys_release(job);
+
+    job->step = ngx_http_intuit_exchange_verify;
+
+    return NGX_OK;
+}
+
+
+/* another login is reading the keys that this one needs as well */
+
+static ngx_int_t
+ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job)
+{
+    if (ngx_http_intuit_keys_busy(job->provider)) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
+    }
 
     job->step = ngx_http_intuit_exchange_verify;
 

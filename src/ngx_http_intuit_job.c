@@ -22,7 +22,7 @@ typedef struct {
 static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
 static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
-static void ngx_http_intuit_job_again(ngx_event_t *ev);
+static void ngx_http_intuit_job_poll(ngx_event_t *ev);
 static void ngx_http_intuit_job_timeout(ngx_event_t *ev);
 static void ngx_http_intuit_job_reap(ngx_event_t *ev);
 static void ngx_http_intuit_job_event(ngx_event_t *ev);
@@ -148,13 +148,15 @@ ngx_http_intuit_job_run(ngx_http_intuit_job_t *job)
 
 
 ngx_int_t
-ngx_http_intuit_job_later(ngx_http_intuit_job_t *job)
+ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job)
 {
-    job->later.handler = ngx_http_intuit_job_again;
-    job->later.data = job;
-    job->later.log = job->log;
+    job->waiting = 1;
 
-    ngx_add_timer(&job->later, NGX_HTTP_INTUIT_POLL);
+    job->poll.handler = ngx_http_intuit_job_poll;
+    job->poll.data = job;
+    job->poll.log = job->log;
+
+    ngx_add_timer(&job->poll, NGX_HTTP_INTUIT_POLL);
 
     return NGX_AGAIN;
 }
@@ -192,7 +194,8 @@ ngx_http_intuit_job_handler(ngx_http_request_t *r)
 
     job = ngx_http_intuit_job_of(r);
 
-    if (job && !job->ended && job->fetch && job->fetch->done) {
+    if (job && !job->ended && !job->waiting && job->fetch && job->fetch->done)
+    {
         ngx_http_intuit_job_drive(job);
     }
 }
@@ -215,10 +218,6 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
             return;
         }
 
-        if (job->later.timer_set) {
-            ngx_del_timer(&job->later);
-        }
-
         step = job->step;
         job->step = NULL;
 
@@ -228,7 +227,7 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
 
         if (rc == NGX_AGAIN) {
 
-            if (!job->later.timer_set && job->fetch && job->fetch->done) {
+            if (!job->waiting && job->fetch && job->fetch->done) {
                 continue;
             }
 
@@ -252,8 +251,8 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ngx_del_timer(&job->deadline);
     }
 
-    if (job->later.timer_set) {
-        ngx_del_timer(&job->later);
+    if (job->poll.timer_set) {
+        ngx_del_timer(&job->poll);
     }
 
     if (job->done) {
@@ -273,9 +272,14 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
 
 
 static void
-ngx_http_intuit_job_again(ngx_event_t *ev)
+ngx_http_intuit_job_poll(ngx_event_t *ev)
 {
-    ngx_http_intuit_job_drive(ev->data);
+    ngx_http_intuit_job_t  *job;
+
+    job = ev->data;
+    job->waiting = 0;
+
+    ngx_http_intuit_job_drive(job);
 }
 
 

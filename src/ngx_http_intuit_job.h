@@ -11,8 +11,7 @@
  * What a step returns:
  *   NGX_OK        done now: the successor runs at once; without a successor
  *                 the job has succeeded
- *   NGX_AGAIN     pending: the successor runs when the fetch has ended, or
- *                 a little later
+ *   NGX_AGAIN     pending: the successor runs when the fetch has ended
  *   NGX_DECLINED  the job ends with a definite no
  *   NGX_ERROR     the job ends without an answer
  *
@@ -53,8 +52,9 @@ struct ngx_http_intuit_job_s {
     ngx_log_t                     log_data;
     ngx_http_intuit_job_log_ctx_t log_ctx;
     ngx_event_t                   deadline;
-    ngx_event_t                   later;
+    ngx_event_t                   poll;
     ngx_event_t                   reap;
+    unsigned                      waiting:1;
     unsigned                      ended:1;
     unsigned                      driving:1;
 };
@@ -74,10 +74,10 @@ ngx_http_intuit_job_t *ngx_http_intuit_job_create(
 void ngx_http_intuit_job_run(ngx_http_intuit_job_t *job);
 
 /*
- * For a step that waits for what another job of this worker does: returns
- * NGX_AGAIN for the step to return, and job->step runs in 20 ms.
+ * For a step that waits for another job of this worker: the successor runs
+ * in a moment and looks again.  The step returns what this returns.
  */
-ngx_int_t ngx_http_intuit_job_later(ngx_http_intuit_job_t *job);
+ngx_int_t ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job);
 
 /* Frees a job that was created but not run. */
 void ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job);

@@ -155,7 +155,7 @@ ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 
     if (rc == NGX_AGAIN) {
         job->step = ngx_http_intuit_probe_fetch;
-        return ngx_http_intuit_job_later(job);
+        return ngx_http_intuit_job_wait(job);
     }
 
     if (rc != NGX_OK) {
