@@ -12,6 +12,7 @@ static ngx_int_t ngx_http_intuit_fetch_body(ngx_http_request_t *sr,
 static void ngx_http_intuit_fetch_enter(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_intuit_fetch_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_intuit_fetch_whole(ngx_http_request_t *sr);
 static void ngx_http_intuit_fetch_answer(ngx_http_request_t *sr,
     ngx_http_intuit_fetch_t *fetch);
 static ngx_int_t ngx_http_intuit_fetch_url_variable(ngx_http_request_t *r,
@@ -267,7 +268,7 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     /* what core was doing is no longer what the next line is about */
     c->log->action = NULL;
 
-    if (rc == NGX_OK && sr->upstream && sr->headers_out.status) {
+    if (rc == NGX_OK && ngx_http_intuit_fetch_whole(sr)) {
         ngx_http_intuit_fetch_answer(sr, fetch);
     }
 
@@ -276,6 +277,26 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                   rc, fetch->status, fetch->answer.len, &fetch->tid);
 
     return NGX_OK;
+}
+
+
+/* core says NGX_OK when the body of an answer was cut off, too */
+
+static ngx_uint_t
+ngx_http_intuit_fetch_whole(ngx_http_request_t *sr)
+{
+    ngx_event_pipe_t  *p;
+
+    if (sr->upstream == NULL || sr->headers_out.status == 0) {
+        return 0;
+    }
+
+    p = sr->upstream->pipe;
+
+    /* length: what is still to come, -1 when only the end will tell */
+
+    return p == NULL
+           || (!p->upstream_error && !p->downstream_error && p->length <= 0);
 }
 
 
