@@ -1,0 +1,109 @@
+#!/bin/bash
+
+# Runs the tests and ends with one line of counts.
+#
+#     run-tests.sh some    what "make test" runs: all but the slow ones, and
+#                          a part of it under AddressSanitizer
+#     run-tests.sh all     what "make test-all" runs: everything, both ways
+#     run-tests.sh asan    everything that starts nginx, under AddressSanitizer
+#
+# From the environment: TESTS (files or directories, with "some" and "asan"),
+# JOBS.
+
+set -eu
+. "$(dirname "$0")/steps.sh"
+
+PATH=$PATH:/usr/sbin:/sbin
+
+mode=${1:-some}
+TESTS=${TESTS:-t}
+JOBS=${JOBS:-2}
+
+# The part that "make test" runs under AddressSanitizer, too: by file name.
+ASAN_PART=(
+    'login*' 'callback-*' 'token-*' 'id-token*' 'headers*' 'api-*' 'logout*'
+    'session-*' 'reload-provider*' 'error-page-*'
+)
+
+result=PASS
+counts=()
+
+
+# The tests below $TESTS that start an nginx.
+with_nginx() {
+    # shellcheck disable=SC2086
+    find $TESTS -path '*/node_modules' -prune -o -name '*.t' -print \
+        | xargs -r grep -l '^use Test::Intuit;' | LC_ALL=C sort
+}
+
+asan_part() {
+    local pattern args=()
+
+    for pattern in "${ASAN_PART[@]}"; do
+        args+=(-o -name "$pattern.t")
+    done
+
+    # shellcheck disable=SC2046
+    find $(with_nginx) "${args[@]:1}"
+}
+
+# run WHERE FILE...
+run() {
+    local where=$1 log counted skipped
+    shift
+
+    log=$BUILD/tests.log
+    echo "-- $where"
+
+    prove -j "$JOBS" -I t/lib -r "$@" 2>&1 | tee "$log"
+    [ "${PIPESTATUS[0]}" = 0 ] || result=FAIL
+
+    counted=$(sed -n 's/^Files=\([0-9]*\), Tests=\([0-9]*\),.*/\2 tests in \1 files/p' \
+        "$log")
+    skipped=$(grep -c ' \.* skipped: ' "$log" || true)
+    [ "$skipped" = 0 ] || counted+=" ($skipped skipped)"
+
+    counts+=("${counted:-nothing} on $where")
+}
+
+run_stock() {
+    # shellcheck disable=SC2086
+    run "$(nginx -v 2>&1 | sed 's/.*: //')" $TESTS
+}
+
+run_asan() {
+    local where
+    where=$("$(dirname "$0")/asan-nginx.sh" which)
+
+    TEST_VARIANT=asan run "$where" "$@"
+}
+
+
+cd "$TOP"
+mkdir -p "$BUILD"
+
+case $mode in
+    some)
+        run_stock
+        # a test that was asked for by name is wanted in one way only
+        # shellcheck disable=SC2046
+        [ "$TESTS" != t ] || run_asan $(asan_part)
+        ;;
+    all)
+        export TEST_ALL=1
+        run_stock
+        # shellcheck disable=SC2046
+        run_asan $(with_nginx)
+        ;;
+    asan)
+        # shellcheck disable=SC2046
+        run_asan $(with_nginx)
+        ;;
+    *)
+        fail "what is \"$mode\"? Say some, all or asan"
+        ;;
+esac
+
+line=$(printf '; %s' "${counts[@]}")
+echo "Result: $result${line}; $SECONDS s"
+[ $result = PASS ]
