@@ -839,6 +839,16 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     imcf->store = NULL;
+     *     imcf->zone_name = { 0, NULL };
+     *     imcf->zone_size = 0;
+     *     imcf->resolver = NULL;
+     *     imcf->keep_id_token = 0;
+     */
+
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
                        sizeof(ngx_http_intuit_provider_t *))
         != NGX_OK
