@@ -874,6 +874,8 @@ ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /* iscf->names is made in postconfiguration, by server_name */
+
     if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
         != NGX_OK
         || ngx_array_init(&iscf->endpoints, cf->pool, 4,
