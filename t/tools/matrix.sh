@@ -7,15 +7,16 @@
 #     matrix.sh trixie static         these only
 #
 # One line for each, and the whole of it in build/matrix-NAME.log.  TESTS=
-# and JOBS= are those of "make test".  Needs root.  A sid that cannot be had
-# today is said and forgiven; anything else that fails is a failure.
+# and JOBS= are those of "make test"; sanitizers are not for here.  Needs
+# root.  A sid that cannot be had today is said and forgiven; anything else
+# that fails is a failure.
 
 set -eu
 . "$(dirname "$0")/steps.sh"
 
 [ $# -gt 0 ] || set -- bookworm trixie sid static
 
-test_command="make test TESTS='${TESTS:-t}' JOBS='${JOBS:-2}'"
+test_command="prove -j ${JOBS:-2} -I t/lib -r ${TESTS:-t}"
 failed=0
 
 
@@ -25,7 +26,8 @@ versions='echo "cell: $(nginx -v 2>&1 | sed "s/.*: //"), gcc $(gcc -dumpfullvers
 
 run_suite() {
     "$TOP/t/tools/chroot.sh" "$1" 'apt-get install -y make' \
-        't/tools/setup.sh test' "$versions" "$test_command"
+        't/tools/setup.sh test' "$versions" 't/tools/build-module.sh release' \
+        't/tools/build-module.sh debug' "$test_command"
 }
 
 run_static() {
@@ -35,9 +37,8 @@ run_static() {
     echo "cell: static $(sed -n 1p "$BUILD/static/version")," \
         "gcc $(gcc -dumpfullversion)"
     cd "$TOP"
-    # shellcheck disable=SC2086
-    TEST_VARIANT=static TEST_NGINX="$BUILD/static/nginx" \
-        prove -j "${JOBS:-2}" -I t/lib -r ${TESTS:-t}
+    export TEST_VARIANT=static TEST_NGINX="$BUILD/static/nginx"
+    $test_command
 }
 
 # The last line of its kind in a log, without its name.
