@@ -12,9 +12,11 @@ MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/
 
 JOBS  = 2
 TESTS = t
+CELLS = bookworm trixie sid static
 
 
-.PHONY: all build install demo demo-check test test-all clean help
+.PHONY: all build install demo demo-check test test-all matrix clean
+.PHONY: help
 
 all: build    ## the same as build
 
@@ -53,6 +55,9 @@ test-all:     ## the same, with what takes longer, and under AddressSanitizer
 	@$(TOOLS)/build-module.sh asan
 	@TEST_ALL=1 prove -j $(JOBS) -I t/lib -r $(TESTS)
 	@TEST_ALL=1 TEST_VARIANT=asan prove -j $(JOBS) -I t/lib -r $(TESTS)
+
+matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
+	@TESTS='$(TESTS)' JOBS='$(JOBS)' $(TOOLS)/matrix.sh $(CELLS)
 
 clean:        ## remove what was built
 	@rm -rf build t/node_modules

@@ -840,6 +840,16 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     imcf->store = NULL;
+     *     imcf->zone_name = { 0, NULL };
+     *     imcf->zone_size = 0;
+     *     imcf->resolver = NULL;
+     *     imcf->keep_id_token = 0;
+     */
+
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
                        sizeof(ngx_http_intuit_provider_t *))
         != NGX_OK
@@ -863,6 +873,8 @@ ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
     if (iscf == NULL) {
         return NULL;
     }
+
+    /* iscf->names is made in postconfiguration, by server_name */
 
     if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
         != NGX_OK

@@ -373,9 +373,9 @@ ngx_uint_t ngx_http_intuit_error_status(ngx_http_intuit_error_e error);
 /*
  * Sends a complete answer with our own security headers: Cache-Control:
  * no-store, X-Content-Type-Options, Referrer-Policy: no-referrer (unless the
- * caller has added another), Content-Security-Policy (html only).  type: "text/html", "application/json".
- * The request body is discarded.  Returns what ngx_http_finalize_request()
- * takes.
+ * caller has added another), Content-Security-Policy (html only).  type:
+ * "text/html", "application/json".  The request body is discarded.  Returns
+ * what ngx_http_finalize_request() takes.
  */
 ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body);

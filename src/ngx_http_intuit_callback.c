@@ -361,11 +361,12 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     provider = ctx->provider;
     now = ngx_time();
 
-    rc = ngx_http_intuit_login_begin(provider->store, &ctx->login,
-                       now + ngx_http_intuit_job_deadline(provider) / 1000 + 2,
-                       ctx->attempt.created + provider->login_timeout
-                       + provider->leeway + 1,
-                       now, r->pool, &login);
+    login.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
+    login.expires = ctx->attempt.created + provider->login_timeout
+                    + provider->leeway + 1;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &ctx->login, now,
+                                     r->pool, &login);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_intuit_callback_outcome(r, ctx, &login);

@@ -257,12 +257,12 @@ ngx_int_t
 ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     const ngx_intuit_endpoints_t *endpoints)
 {
-    ngx_pool_t                  *pool;
-    ngx_uint_t                   i, bits;
-    ngx_intuit_jwk_t            *key;
-    ngx_intuit_jwks_t            keys;
-    ngx_http_intuit_fetch_t     *fetch;
-    ngx_http_intuit_runtime_t   *rt;
+    ngx_pool_t                 *pool;
+    ngx_uint_t                  i, bits;
+    ngx_intuit_jwk_t           *key;
+    ngx_intuit_jwks_t           keys;
+    ngx_http_intuit_fetch_t    *fetch;
+    ngx_http_intuit_runtime_t  *rt;
 
     fetch = job->fetch;
     rt = job->provider->runtime;

@@ -78,9 +78,10 @@ ngx_http_intuit_probe_timer(ngx_event_t *ev)
         return;
     }
 
-    rc = ngx_http_intuit_login_begin(provider->store, &id,
-                        now + ngx_http_intuit_job_deadline(provider) / 1000 + 2,
-                        now + NGX_HTTP_INTUIT_PROBE_KEEP, now, pool, &probe);
+    probe.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
+    probe.expires = now + NGX_HTTP_INTUIT_PROBE_KEEP;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &id, now, pool, &probe);
 
     ngx_destroy_pool(pool);
 

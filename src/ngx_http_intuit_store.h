@@ -51,6 +51,7 @@ typedef struct {
     ngx_http_intuit_login_state_e  state;
     ngx_uint_t                error;            /* the flow's own number */
     time_t                    deadline;         /* of a pending job */
+    time_t                    expires;          /* of a new claim */
     time_t                    ended;            /* when done or failed */
     ngx_str_t                 session;          /* encoded; empty if expired */
     ngx_http_intuit_id_t      connection;       /* zero: none */
@@ -116,15 +117,15 @@ ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
 
 /*
  * Claims a login attempt, once.  NGX_OK: the caller owns it and must end it
- * before `deadline`; NGX_DECLINED: it was claimed before, *login tells how it
- * stands (a pending one past its deadline is turned into failed, error 0).
- * The record lives until `expires`.  Failed ones may be dropped earlier for
- * want of room, the others never: NGX_BUSY.  Logins may use at most a quarter
- * of the zone.
+ * before login->deadline; NGX_DECLINED: it was claimed before, *login tells
+ * how it stands (a pending one past its deadline is turned into failed, error
+ * 0).  The record lives until login->expires; both are the caller's to set.
+ * Failed ones may be dropped earlier for want of room, the others never:
+ * NGX_BUSY.  Logins may use at most a quarter of the zone.
  */
 ngx_int_t ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
-    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login);
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login);
 
 /* How it stands.  NGX_DECLINED: no such attempt. */
 ngx_int_t ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,

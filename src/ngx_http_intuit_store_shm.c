@@ -390,10 +390,14 @@ ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
 
 ngx_int_t
 ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
-    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login)
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login)
 {
+    time_t     deadline, expires;
     ngx_int_t  rc;
+
+    deadline = login->deadline;
+    expires = login->expires;
 
     for ( ;; ) {
         ngx_http_intuit_shm_lock(store);
@@ -404,6 +408,7 @@ ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
             ngx_memzero(login, sizeof(ngx_http_intuit_login_t));
             login->state = NGX_HTTP_INTUIT_LOGIN_PENDING;
             login->deadline = deadline;
+            login->expires = expires;
         }
 
         if (rc != NGX_DECLINED) {
