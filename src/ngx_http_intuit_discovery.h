@@ -21,6 +21,8 @@ struct ngx_http_intuit_runtime_s {
     time_t                    keys_read;
     time_t                    keys_tried;
 
+    time_t                    refresh_hold;    /* no refresh before */
+
     ngx_event_t               probe;
     ngx_msec_t                probe_delay;
     ngx_uint_t                probe_tries;

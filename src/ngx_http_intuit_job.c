@@ -271,6 +271,8 @@ ngx_http_intuit_job_timeout(ngx_event_t *ev)
 
     r->count += NGX_HTTP_INTUIT_PIN;
 
+    ngx_http_intuit_fetch_abort(job);
+
     cln = r->cleanup;
     r->cleanup = NULL;
 
