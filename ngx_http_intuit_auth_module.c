@@ -74,7 +74,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("auth_intuit_mode"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_loc_conf_t, mode),
       &ngx_http_intuit_modes },
@@ -104,7 +104,7 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("environment"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_intuit_set_either,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_provider_t, environment),
       &ngx_http_intuit_environments },
@@ -364,8 +364,6 @@ ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ilcf->auth == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    ilcf->auth->used_by_auth = 1;
 
     return NGX_CONF_OK;
 }
@@ -767,6 +765,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
         ngx_uint_t              last;
     } phases[] = {
         { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
@@ -909,7 +908,8 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_intuit_loc_conf_t  *prev = parent;
     ngx_http_intuit_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_core_loc_conf_t     *clcf, **proxied;
+    ngx_http_intuit_main_conf_t  *imcf;
 
     ngx_conf_merge_ptr_value(conf->auth, prev->auth, NULL);
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
@@ -926,6 +926,16 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             conf->proxy = prev->proxy;
             conf->realm = prev->realm;
             conf->any_clients = prev->any_clients;
+
+            imcf = ngx_http_conf_get_module_main_conf(cf,
+                                                 ngx_http_intuit_auth_module);
+
+            proxied = ngx_array_push(&imcf->proxied);
+            if (proxied == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            *proxied = clcf;
 
         } else {
             conf->proxy = NULL;
@@ -956,6 +966,10 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
     ngx_uint_t                   i;
     ngx_http_intuit_use_t       *use;
     ngx_http_intuit_srv_conf_t  *iscf;
+
+    if (auth) {
+        provider->used_by_auth = 1;
+    }
 
     iscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_intuit_auth_module);
     use = iscf->uses.elts;

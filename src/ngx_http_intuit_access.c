@@ -467,20 +467,26 @@ ngx_http_intuit_cross_site(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_same_origin(const ngx_str_t *origin, ngx_http_request_t *r)
 {
+    ngx_str_t         *host, *own;
     const char        *reason;
-    ngx_str_t         *host;
     ngx_intuit_url_t   u;
 
-    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK
-        || r->headers_in.host == NULL)
-    {
+    if (ngx_intuit_url_parse(origin, &u, &reason) != NGX_OK) {
         return 0;
     }
 
-    host = &r->headers_in.host->value;
+    host = &r->headers_in.server;
+    own = &u.host;
 
-    return host->len == u.authority.len
-           && ngx_strncasecmp(host->data, u.authority.data, host->len) == 0;
+    if (r->headers_in.host) {
+        host = &r->headers_in.host->value;
+        own = &u.authority;
+    }
+
+    /* HTTP/3 has an authority, and often no Host */
+
+    return host->len && host->len == own->len
+           && ngx_strncasecmp(host->data, own->data, host->len) == 0;
 }
 
 
@@ -491,10 +497,7 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
 
     if (r->method != NGX_HTTP_GET
         || ngx_http_intuit_header_in(r, "x-requested-with")
-        || ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose")
-        || ngx_http_intuit_header_in(r, "x-moz")
-        || ngx_http_intuit_header_in(r, "x-purpose"))
+        || ngx_http_intuit_prefetch(r))
     {
         return 0;
     }
@@ -515,6 +518,16 @@ ngx_http_intuit_navigation(ngx_http_request_t *r)
     h = ngx_http_intuit_header_in(r, "accept");
 
     return h && ngx_intuit_accepts(h, "text/html");
+}
+
+
+ngx_uint_t
+ngx_http_intuit_prefetch(ngx_http_request_t *r)
+{
+    return ngx_http_intuit_header_in(r, "sec-purpose")
+           || ngx_http_intuit_header_in(r, "purpose")
+           || ngx_http_intuit_header_in(r, "x-moz")
+           || ngx_http_intuit_header_in(r, "x-purpose");
 }
 
 

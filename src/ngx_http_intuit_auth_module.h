@@ -204,6 +204,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t       api;          /* of intuit_proxy */
     ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
     ngx_str_t                    args;         /* before it was overwritten */
+    ngx_http_intuit_cookies_t    cookies;      /* before they were cleaned */
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
@@ -221,6 +222,7 @@ struct ngx_http_intuit_ctx_s {
 
     unsigned                     failed:1;
     unsigned                     parked:1;
+    unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */
     unsigned                     joined:1;     /* callback: job was begun */
 };
@@ -275,6 +277,9 @@ ngx_uint_t ngx_http_intuit_cross_site(ngx_http_request_t *r);
 /* 1: a browser's top-level GET navigation, no prefetch. */
 ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 
+/* 1: the browser asks ahead of its user. */
+ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
+
 /* The value of a request header by its lower-case name, NULL: absent (or
  * there more than once). */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
@@ -307,6 +312,10 @@ ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
 /* "/intuit/login?return_to=..." for this request, in r->pool. */
 ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *link);
+
+/* PREACCESS: takes an injected token out again, and our cookies out of
+ * subrequests. */
+ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
@@ -421,13 +430,20 @@ ngx_int_t ngx_http_intuit_cookie_set(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *name,
     const ngx_str_t *value, time_t max_age, ngx_uint_t lax);
 
+/* 1: one of our own Set-Cookie lines, 0: an upstream's. */
+ngx_uint_t ngx_http_intuit_cookie_set_here(const ngx_table_elt_t *h);
+
 /*
- * Takes our cookies (of every provider), Authorization and identity headers
- * out of the request, and puts Authorization: bearer in when bearer != NULL.
- * The header list is rebuilt, so pointers into the old one stay valid.
+ * Takes our cookies (of every provider) out of the request, and what else is
+ * asked for, and puts Authorization: bearer in when bearer != NULL.  The
+ * header list is a new one, so a subrequest's parent keeps its own; the
+ * functions above go on seeing the cookies that the browser has sent.
  */
+#define NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION  1
+#define NGX_HTTP_INTUIT_CLEAN_IDENTITY       2
+
 ngx_int_t ngx_http_intuit_clean_request(ngx_http_request_t *r,
-    const ngx_str_t *bearer);
+    ngx_uint_t what, const ngx_str_t *bearer);
 
 
 #endif /* _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_ */

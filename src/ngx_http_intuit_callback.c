@@ -55,16 +55,17 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
     ngx_http_intuit_exchange_t  in;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
-    ctx->provider = ctx->endpoint->provider;
+
+    if (!ctx->joined) {
+        /* for refusals; the attempt tells which one it is */
+        ctx->provider = ctx->endpoint->provider;
+    }
 
     if (r->method != NGX_HTTP_GET) {
         return ngx_http_intuit_method_not_allowed(r, ctx->provider, "GET");
     }
 
-    if (ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose")
-        || ngx_http_intuit_header_in(r, "x-moz"))
-    {
+    if (ngx_http_intuit_prefetch(r)) {
         return ngx_http_intuit_fail(r, ctx->provider,
                                     NGX_HTTP_INTUIT_E_CALLBACK, "prefetch");
     }

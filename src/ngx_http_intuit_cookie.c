@@ -10,31 +10,43 @@
 #define NGX_HTTP_INTUIT_COOKIE_AGE    (400 * 24 * 3600)    /* RFC 6265bis */
 
 
-static ngx_uint_t ngx_http_intuit_request_dirty(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h);
+static void ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
+    ngx_http_intuit_cookies_t *cookies);
+static ngx_uint_t ngx_http_intuit_request_dirty(ngx_http_request_t *r,
+    ngx_uint_t what);
+static ngx_uint_t ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h,
+    ngx_uint_t what);
 static ngx_uint_t ngx_http_intuit_cookie_line(const ngx_table_elt_t *h);
 static ngx_uint_t ngx_http_intuit_cookie_ours(ngx_http_request_t *r,
     const ngx_str_t *line);
 static ngx_int_t ngx_http_intuit_cookie_clean(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_intuit_rebuild(ngx_http_request_t *r,
-    ngx_list_t *list);
+    ngx_list_t *list, ngx_uint_t what);
 static ngx_int_t ngx_http_intuit_push_bearer(ngx_http_request_t *r,
     ngx_list_t *list, const ngx_str_t *bearer);
+static void ngx_http_intuit_forget_variables(ngx_http_request_t *r);
+
+
+/* our own Set-Cookie lines, told from an upstream's by this address */
+static char  ngx_http_intuit_set_cookie[] = "Set-Cookie";
 
 
 ngx_int_t
 ngx_http_intuit_cookie_get(ngx_http_request_t *r, const ngx_str_t *name,
     ngx_str_t *value)
 {
-    size_t            pos;
-    ngx_str_t         n, v;
-    ngx_uint_t        i, found;
-    ngx_table_elt_t  *h;
+    size_t                      pos;
+    ngx_str_t                   n, v;
+    ngx_uint_t                  i, found;
+    ngx_table_elt_t            *h;
+    ngx_http_intuit_cookies_t   cookies;
 
     found = 0;
 
-    ngx_http_intuit_cookies_each(r, h, i) {
+    ngx_http_intuit_cookies_sent(r, &cookies);
+
+    ngx_http_intuit_cookies_each(cookies, h, i) {
 
         if (i == NGX_HTTP_INTUIT_COOKIE_LINES) {
             break;
@@ -72,13 +84,16 @@ ngx_int_t
 ngx_http_intuit_cookie_list(ngx_http_request_t *r, const ngx_str_t *prefix,
     ngx_uint_t max, ngx_array_t *found)
 {
-    size_t            pos;
-    ngx_str_t         n, v;
-    ngx_uint_t        i;
-    ngx_keyval_t     *kv;
-    ngx_table_elt_t  *h;
+    size_t                      pos;
+    ngx_str_t                   n, v;
+    ngx_uint_t                  i;
+    ngx_keyval_t               *kv;
+    ngx_table_elt_t            *h;
+    ngx_http_intuit_cookies_t   cookies;
 
-    ngx_http_intuit_cookies_each(r, h, i) {
+    ngx_http_intuit_cookies_sent(r, &cookies);
+
+    ngx_http_intuit_cookies_each(cookies, h, i) {
 
         if (i == NGX_HTTP_INTUIT_COOKIE_LINES) {
             break;
@@ -152,44 +167,52 @@ ngx_http_intuit_cookie_set(ngx_http_request_t *r,
 
     text.len = p - text.data;
 
-    return ngx_http_intuit_add_header(r, "Set-Cookie", &text);
+    return ngx_http_intuit_add_header(r, ngx_http_intuit_set_cookie, &text);
+}
+
+
+ngx_uint_t
+ngx_http_intuit_cookie_set_here(const ngx_table_elt_t *h)
+{
+    return h->key.data == (u_char *) ngx_http_intuit_set_cookie;
 }
 
 
 ngx_int_t
-ngx_http_intuit_clean_request(ngx_http_request_t *r, const ngx_str_t *bearer)
+ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
+    const ngx_str_t *bearer)
 {
-    ngx_list_t        list;
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
+    ngx_list_t              list;
+    ngx_http_intuit_ctx_t  *ctx;
 
-    if (bearer == NULL && !ngx_http_intuit_request_dirty(r)) {
+    if (bearer == NULL && !ngx_http_intuit_request_dirty(r, what)) {
         return NGX_OK;
     }
 
-    /* $http_cookie and $cookie_* read these, the new list is copied of them */
-
-    ngx_http_intuit_cookies_each(r, h, i) {
-
-        if (ngx_http_intuit_cookie_ours(r, &h->value)
-            && ngx_http_intuit_cookie_clean(r, h) != NGX_OK)
-        {
+    if (r == r->main) {
+        ctx = ngx_http_intuit_get_ctx(r, 1);
+        if (ctx == NULL) {
             return NGX_ERROR;
+        }
+
+        if (!ctx->cleaned) {
+            ctx->cookies = ngx_http_intuit_cookies(r);
+            ctx->cleaned = 1;
         }
     }
 
     if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK
-        || ngx_http_intuit_rebuild(r, &list) != NGX_OK)
+        || ngx_http_intuit_rebuild(r, &list, what) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (bearer && ngx_http_intuit_push_bearer(r, &list, bearer) != NGX_OK) {
-        return NGX_ERROR;
+    if (what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION) {
+        r->headers_in.authorization = NULL;
     }
 
-    if (bearer == NULL) {
-        r->headers_in.authorization = NULL;
+    if (bearer && ngx_http_intuit_push_bearer(r, &list, bearer) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     /* list.last may point at list.part, which moves */
@@ -201,13 +224,32 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, const ngx_str_t *bearer)
     }
 
     ngx_http_intuit_headers_relink(r);
+    ngx_http_intuit_forget_variables(r);
 
     return NGX_OK;
 }
 
 
+/*
+ * What the browser has sent: an internal redirect from a location whose
+ * request was cleaned may lead to one that asks who is there.
+ */
+
+static void
+ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
+    ngx_http_intuit_cookies_t *cookies)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    *cookies = (ctx && ctx->cleaned) ? ctx->cookies
+                                     : ngx_http_intuit_cookies(r);
+}
+
+
 static ngx_uint_t
-ngx_http_intuit_request_dirty(ngx_http_request_t *r)
+ngx_http_intuit_request_dirty(ngx_http_request_t *r, ngx_uint_t what)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -219,7 +261,7 @@ ngx_http_intuit_request_dirty(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_intuit_header_unwanted(&h[i])) {
+            if (ngx_http_intuit_header_unwanted(&h[i], what)) {
                 return 1;
             }
 
@@ -236,10 +278,12 @@ ngx_http_intuit_request_dirty(ngx_http_request_t *r)
 
 
 static ngx_uint_t
-ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h)
+ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h, ngx_uint_t what)
 {
-    return ngx_intuit_header_is(&h->key, "authorization")
-           || ngx_intuit_identity_header(&h->key);
+    return ((what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION)
+            && ngx_intuit_header_is(&h->key, "authorization"))
+           || ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
+               && ngx_intuit_identity_header(&h->key));
 }
 
 
@@ -292,11 +336,7 @@ ngx_http_intuit_cookie_ours(ngx_http_request_t *r, const ngx_str_t *line)
 }
 
 
-/*
- * The bytes are copied first: values handed out before, and the client's
- * buffer, stay as they are.  An emptied line is marked as nginx marks deleted
- * headers; its place in the array or chain of cookies stays.
- */
+/* the bytes are copied: what others have of the client's stays as it is */
 
 static ngx_int_t
 ngx_http_intuit_cookie_clean(ngx_http_request_t *r, ngx_table_elt_t *h)
@@ -331,20 +371,24 @@ ngx_http_intuit_cookie_clean(ngx_http_request_t *r, ngx_table_elt_t *h)
 
     h->value.data[h->value.len] = '\0';
 
-    if (h->value.len == 0) {
-        h->hash = 0;
-    }
-
     return NGX_OK;
 }
 
 
+/*
+ * Copies what may stay.  A subrequest shares its parent's lines, and the
+ * gate still reads them, so none is changed in its place.
+ */
+
 static ngx_int_t
-ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list)
+ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
+    ngx_uint_t what)
 {
-    ngx_uint_t        i;
+    ngx_uint_t        i, cookie;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy;
+    ngx_table_elt_t  *h, *copy, line;
+
+    ngx_http_intuit_cookies_none(r);
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
@@ -352,12 +396,22 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_intuit_header_unwanted(&h[i])) {
+            if (ngx_http_intuit_header_unwanted(&h[i], what)) {
                 continue;
             }
 
-            if (ngx_http_intuit_cookie_line(&h[i]) && h[i].value.len == 0) {
-                continue;
+            line = h[i];
+            cookie = ngx_http_intuit_cookie_line(&line);
+
+            if (cookie && ngx_http_intuit_cookie_ours(r, &line.value)) {
+
+                if (ngx_http_intuit_cookie_clean(r, &line) != NGX_OK) {
+                    return NGX_ERROR;
+                }
+
+                if (line.value.len == 0) {
+                    continue;
+                }
             }
 
             copy = ngx_list_push(list);
@@ -365,8 +419,12 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list)
                 return NGX_ERROR;
             }
 
-            *copy = h[i];
+            *copy = line;
             ngx_http_intuit_header_last(copy);
+
+            if (cookie && ngx_http_intuit_cookies_push(r, copy) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
     }
 
@@ -397,4 +455,34 @@ ngx_http_intuit_push_bearer(ngx_http_request_t *r, ngx_list_t *list,
     r->headers_in.authorization = h;
 
     return NGX_OK;
+}
+
+
+/*
+ * A value that was read before ("if ($http_cookie ...)") is kept by nginx
+ * and would be sent by proxy_set_header.
+ */
+
+static void
+ngx_http_intuit_forget_variables(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_str_t                  *name;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        name = &v[i].name;
+
+        if ((name->len > 5 && ngx_memcmp(name->data, "http_", 5) == 0)
+            || (name->len > 7 && ngx_memcmp(name->data, "cookie_", 7) == 0))
+        {
+            r->variables[i].valid = 0;
+            r->variables[i].not_found = 0;
+        }
+    }
 }

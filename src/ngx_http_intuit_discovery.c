@@ -203,6 +203,10 @@ ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
     rt = job->provider->runtime;
     now = ngx_time();
 
+    if (rt->keys_job) {
+        return NGX_BUSY;
+    }
+
     if (rt->keys_tried && now >= rt->keys_tried
         && now - rt->keys_tried < NGX_HTTP_INTUIT_KEYS_COOLDOWN)
     {
@@ -210,11 +214,28 @@ ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
     }
 
     rt->keys_tried = now;
+    rt->keys_job = job;
 
     ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
     request.url = *url;
 
     return ngx_http_intuit_fetch(job, &request);
+}
+
+
+void
+ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job)
+{
+    if (job->provider->runtime->keys_job == job) {
+        job->provider->runtime->keys_job = NULL;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_intuit_keys_busy(const ngx_http_intuit_provider_t *provider)
+{
+    return provider->runtime->keys_job != NULL;
 }
 
 

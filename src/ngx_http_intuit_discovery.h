@@ -20,6 +20,7 @@ struct ngx_http_intuit_runtime_s {
     ngx_intuit_jwks_t         keys;
     time_t                    keys_read;
     time_t                    keys_tried;
+    ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
     time_t                    refresh_hold;    /* no refresh before */
 
@@ -47,10 +48,18 @@ ngx_uint_t ngx_http_intuit_endpoints_ready(
 
 /*
  * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN, or
- * NGX_DECLINED: asked too short a time ago (10 s), or NGX_ERROR.
+ * NGX_DECLINED: asked too short a time ago (10 s), or NGX_BUSY: another job
+ * is reading them, or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job,
     const ngx_str_t *url);
+
+/* The job's part in reading the keys is over, however it ended. */
+void ngx_http_intuit_keys_release(ngx_http_intuit_job_t *job);
+
+/* 1: a job is reading the keys. */
+ngx_uint_t ngx_http_intuit_keys_busy(
+    const ngx_http_intuit_provider_t *provider);
 
 /* Takes the fetched set over; RSA keys below 2048 bits count for Intuit's own
  * issuer only.  NGX_OK, or NGX_ERROR: the old one stays. */

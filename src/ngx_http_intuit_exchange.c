@@ -21,6 +21,7 @@ static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
 static ngx_int_t ngx_http_intuit_exchange_id_token(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_company(ngx_http_intuit_job_t *job);
@@ -211,9 +212,9 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 static ngx_http_intuit_error_e
 ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
 {
-    ngx_uint_t                  status;
-    ngx_http_intuit_fetch_t    *fetch;
-    ngx_intuit_oauth2_error_t   error;
+    ngx_str_t                 error;
+    ngx_uint_t                status;
+    ngx_http_intuit_fetch_t  *fetch;
 
     fetch = job->fetch;
     status = fetch->status;
@@ -231,13 +232,10 @@ ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
     ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                  "intuit token endpoint refused: status %ui, error \"%V\" "
-                  "\"%V\", intuit_tid: \"%V\"", status, &error.error,
-                  &error.description, &fetch->tid);
+                  "intuit token endpoint refused: status %ui, error \"%V\", "
+                  "intuit_tid: \"%V\"", status, &error, &fetch->tid);
 
-    if (error.error.len == 13
-        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
-    {
+    if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
         return NGX_HTTP_INTUIT_E_CODE;
     }
 
@@ -295,6 +293,11 @@ ngx_http_intuit_exchange_id_token(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
+    if (rc == NGX_BUSY) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
+    }
+
     return rc;
 }
 
@@ -308,6 +311,24 @@ ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job)
 
     /* on failure the keys read before still serve */
     (void) ngx_http_intuit_keys_store(job, &ctx->endpoints);
+
+    ngx_http_intuit_keys_release(job);
+
+    job->step = ngx_http_intuit_exchange_verify;
+
+    return NGX_OK;
+}
+
+
+/* another login is reading the keys that this one needs as well */
+
+static ngx_int_t
+ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job)
+{
+    if (ngx_http_intuit_keys_busy(job->provider)) {
+        job->step = ngx_http_intuit_exchange_wait;
+        return ngx_http_intuit_job_wait(job);
+    }
 
     job->step = ngx_http_intuit_exchange_verify;
 
@@ -610,6 +631,8 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
+
+    ngx_http_intuit_keys_release(job);
 
     if (rc != NGX_OK && ctx->result.state != NGX_HTTP_INTUIT_LOGIN_FAILED) {
         ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;

@@ -234,7 +234,21 @@ ngx_http_intuit_fetch_enter(ngx_http_request_t *sr)
 static ngx_int_t
 ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 {
+    ngx_connection_t         *c;
     ngx_http_intuit_fetch_t  *fetch = data;
+
+    c = sr->connection;
+
+    if (c->error) {
+
+        /*
+         * A filter has failed: the answer is larger than its buffer.  Core
+         * would end the job's request, and close a socket that is not there.
+         */
+
+        c->error = 0;
+        rc = NGX_ERROR;
+    }
 
     if (fetch->done) {
         return NGX_OK;
@@ -244,13 +258,13 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     fetch->sent = (sr->upstream && sr->upstream->request_sent);
 
     /* what core was doing is no longer what the next line is about */
-    sr->connection->log->action = NULL;
+    c->log->action = NULL;
 
     if (rc == NGX_OK && sr->upstream && sr->headers_out.status) {
         ngx_http_intuit_fetch_answer(sr, fetch);
     }
 
-    ngx_log_error(NGX_LOG_INFO, sr->connection->log, 0,
+    ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "intuit answered: rc:%i status:%ui length:%uz tid:\"%V\"",
                   rc, fetch->status, fetch->answer.len, &fetch->tid);
 

@@ -22,6 +22,7 @@ typedef struct {
 static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
 static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
+static void ngx_http_intuit_job_poll(ngx_event_t *ev);
 static void ngx_http_intuit_job_timeout(ngx_event_t *ev);
 static void ngx_http_intuit_job_reap(ngx_event_t *ev);
 static void ngx_http_intuit_job_event(ngx_event_t *ev);
@@ -146,6 +147,21 @@ ngx_http_intuit_job_run(ngx_http_intuit_job_t *job)
 }
 
 
+ngx_int_t
+ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job)
+{
+    job->waiting = 1;
+
+    job->poll.handler = ngx_http_intuit_job_poll;
+    job->poll.data = job;
+    job->poll.log = job->log;
+
+    ngx_add_timer(&job->poll, NGX_HTTP_INTUIT_POLL);
+
+    return NGX_AGAIN;
+}
+
+
 void
 ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job)
 {
@@ -178,7 +194,8 @@ ngx_http_intuit_job_handler(ngx_http_request_t *r)
 
     job = ngx_http_intuit_job_of(r);
 
-    if (job && !job->ended && job->fetch && job->fetch->done) {
+    if (job && !job->ended && !job->waiting && job->fetch && job->fetch->done)
+    {
         ngx_http_intuit_job_drive(job);
     }
 }
@@ -210,7 +227,7 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
 
         if (rc == NGX_AGAIN) {
 
-            if (job->fetch && job->fetch->done) {
+            if (!job->waiting && job->fetch && job->fetch->done) {
                 continue;
             }
 
@@ -234,6 +251,10 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ngx_del_timer(&job->deadline);
     }
 
+    if (job->poll.timer_set) {
+        ngx_del_timer(&job->poll);
+    }
+
     if (job->done) {
         job->done(job, rc);
     }
@@ -247,6 +268,18 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
     job->reap.log = ngx_cycle->log;
 
     ngx_post_event(&job->reap, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_intuit_job_poll(ngx_event_t *ev)
+{
+    ngx_http_intuit_job_t  *job;
+
+    job = ev->data;
+    job->waiting = 0;
+
+    ngx_http_intuit_job_drive(job);
 }
 
 

@@ -52,7 +52,9 @@ struct ngx_http_intuit_job_s {
     ngx_log_t                     log_data;
     ngx_http_intuit_job_log_ctx_t log_ctx;
     ngx_event_t                   deadline;
+    ngx_event_t                   poll;
     ngx_event_t                   reap;
+    unsigned                      waiting:1;
     unsigned                      ended:1;
     unsigned                      driving:1;
 };
@@ -70,6 +72,12 @@ ngx_http_intuit_job_t *ngx_http_intuit_job_create(
  * before this returns.
  */
 void ngx_http_intuit_job_run(ngx_http_intuit_job_t *job);
+
+/*
+ * For a step that waits for another job of this worker: the successor runs
+ * in a moment and looks again.  The step returns what this returns.
+ */
+ngx_int_t ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job);
 
 /* Frees a job that was created but not run. */
 void ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job);

@@ -35,6 +35,8 @@ static void ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider,
     u_char *buf, ngx_str_t *aad);
 static void ngx_http_intuit_login_target(ngx_http_request_t *r,
     const ngx_str_t *wanted, ngx_str_t *target);
+static ngx_uint_t ngx_http_intuit_login_own_uri(ngx_http_request_t *r,
+    const ngx_str_t *target);
 static void ngx_http_intuit_login_resume(ngx_http_request_t *r);
 
 
@@ -56,8 +58,7 @@ ngx_http_intuit_login_handler(ngx_http_request_t *r)
     mode = ngx_http_intuit_header_in(r, "sec-fetch-mode");
 
     if ((mode && !ngx_http_intuit_navigation(r))
-        || ngx_http_intuit_header_in(r, "sec-purpose")
-        || ngx_http_intuit_header_in(r, "purpose"))
+        || ngx_http_intuit_prefetch(r))
     {
         return ngx_http_intuit_fail(r, provider,
                                     NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,
@@ -503,24 +504,53 @@ static void
 ngx_http_intuit_login_target(ngx_http_request_t *r, const ngx_str_t *wanted,
     ngx_str_t *target)
 {
-    u_char                      *p;
+    *target = *wanted;
+
+    if (!ngx_intuit_return_target(wanted)
+        || ngx_http_intuit_login_own_uri(r, wanted))
+    {
+        ngx_str_set(target, "/");
+    }
+}
+
+
+/* 1: one of our own URIs, however it is spelt (or no memory to tell) */
+
+static ngx_uint_t
+ngx_http_intuit_login_own_uri(ngx_http_request_t *r, const ngx_str_t *target)
+{
+    u_char                      *p, *q, *last, *src, *dst;
     ngx_str_t                    path;
     ngx_uint_t                   i;
     ngx_http_intuit_endpoint_t  *ep;
     ngx_http_intuit_srv_conf_t  *iscf;
 
-    *target = *wanted;
+    last = target->data + target->len;
 
-    if (!ngx_intuit_return_target(wanted)) {
-        ngx_str_set(target, "/");
-        return;
-    }
-
-    path = *wanted;
-    p = ngx_strlchr(path.data, path.data + path.len, '?');
+    p = ngx_strlchr(target->data, last, '?');
     if (p) {
-        path.len = p - path.data;
+        last = p;
     }
+
+    path.data = ngx_pnalloc(r->pool, last - target->data + 1);
+    if (path.data == NULL) {
+        return 1;
+    }
+
+    src = target->data;
+    dst = path.data;
+
+    ngx_unescape_uri(&dst, &src, last - src, 0);
+
+    /* as merge_slashes does */
+
+    for (p = path.data, q = p; p < dst; p++) {
+        if (*p != '/' || q == path.data || q[-1] != '/') {
+            *q++ = *p;
+        }
+    }
+
+    path.len = q - path.data;
 
     iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
     ep = iscf->endpoints.elts;
@@ -530,10 +560,11 @@ ngx_http_intuit_login_target(ngx_http_request_t *r, const ngx_str_t *wanted,
         if (path.len == ep[i].uri.len
             && ngx_memcmp(path.data, ep[i].uri.data, path.len) == 0)
         {
-            ngx_str_set(target, "/");
-            return;
+            return 1;
         }
     }
+
+    return 0;
 }
 
 

@@ -182,7 +182,7 @@ ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
 {
-    ngx_intuit_oauth2_error_t    error;
+    ngx_str_t                    error;
     ngx_http_intuit_fetch_t     *fetch;
     ngx_http_intuit_provider_t  *provider;
 
@@ -197,9 +197,7 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
 
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
-    if (error.error.len == 13
-        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
-    {
+    if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "intuit keys accepted by Intuit (%s); register exactly "
                       "%V",
@@ -210,8 +208,8 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
     }
 
     if (fetch->status == NGX_HTTP_UNAUTHORIZED
-        || (error.error.len == 14
-            && ngx_memcmp(error.error.data, "invalid_client", 14) == 0))
+        || (error.len == 14
+            && ngx_memcmp(error.data, "invalid_client", 14) == 0))
     {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit %s of provider %V (%s:%ui) is refused by Intuit",
@@ -223,7 +221,7 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
 
     ngx_log_error(NGX_LOG_WARN, job->log, 0,
                   "intuit key probe got status %ui, error \"%V\"",
-                  fetch->status, &error.error);
+                  fetch->status, &error);
 
     return NGX_OK;
 }

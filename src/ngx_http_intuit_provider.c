@@ -136,6 +136,42 @@ ngx_http_intuit_provider_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* as ngx_conf_set_enum_slot(), of two values, which the message names */
+
+char *
+ngx_http_intuit_set_either(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t        *value;
+    ngx_uint_t       *np, i;
+    ngx_conf_enum_t  *e;
+
+    np = (ngx_uint_t *) ((u_char *) conf + cmd->offset);
+
+    if (*np != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    e = cmd->post;
+
+    for (i = 0; i < 2; i++) {
+
+        if (e[i].name.len == value[1].len
+            && ngx_memcmp(e[i].name.data, value[1].data, value[1].len) == 0)
+        {
+            *np = e[i].value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\": write %V or %V",
+                       &value[1], &cmd->name, &e[0].name, &e[1].name);
+
+    return NGX_CONF_ERROR;
+}
+
+
 char *
 ngx_http_intuit_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
@@ -147,6 +183,10 @@ ngx_http_intuit_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (provider->client_secret_file.len) {
         return "is duplicate";
+    }
+
+    if (provider->client_secret.len) {
+        return "stands beside \"client_secret\": keep one of the two";
     }
 
     value = cf->args->elts;

@@ -23,6 +23,8 @@ char *ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_intuit_set_either(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_intuit_set_cookie_flags(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_tls_file(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -75,7 +75,8 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
 
     if (provider->client_secret.len == 0) {
         return ngx_http_intuit_provider_error(cf, provider,
-                   "no \"client_secret\" or \"client_secret_file\"");
+                   "no \"client_secret\" or \"client_secret_file\": the "
+                   "secret is on the app's Keys page at Intuit");
     }
 
     if (provider->used_by_auth
@@ -239,13 +240,14 @@ ngx_http_intuit_provider_redirect(ngx_conf_t *cf,
                       &provider->redirect_uri);
     }
 
-    if (ngx_test_config) {
-        ngx_log_error(NGX_LOG_NOTICE, cf->log, 0,
-                      "intuit_provider \"%V\": register exactly %V as the "
-                      "app's redirect URI (%s keys)", &provider->name,
-                      &provider->redirect_uri,
-                      provider->environment == NGX_HTTP_INTUIT_PRODUCTION
-                      ? "production" : "development");
+    /* a notice would go to the log file alone */
+
+    if (ngx_test_config && !ngx_quiet_mode) {
+        ngx_log_stderr(0, "intuit_provider \"%V\": register exactly %V as "
+                       "the app's redirect URI (%s keys)", &provider->name,
+                       &provider->redirect_uri,
+                       provider->environment == NGX_HTTP_INTUIT_PRODUCTION
+                       ? "production" : "development");
     }
 
     return NGX_OK;
@@ -259,7 +261,11 @@ ngx_http_intuit_provider_uris(ngx_conf_t *cf,
     ngx_str_t   *uri[4];
     ngx_uint_t   i;
 
-    static ngx_str_t  dflt[] = {
+    static const char  *name[] = {
+        "login_uri", "logout_uri", "session_uri", "post_logout_uri"
+    };
+
+    static ngx_str_t    dflt[] = {
         ngx_string("/intuit/login"),
         ngx_string("/intuit/logout"),
         ngx_string("/intuit/session"),
@@ -286,12 +292,12 @@ ngx_http_intuit_provider_uris(ngx_conf_t *cf,
                     || ngx_strlchr(uri[i]->data, uri[i]->data + uri[i]->len,
                                    '%'))))
         {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "invalid path \"%V\"",
-                          uri[i]);
-            return ngx_http_intuit_provider_error(cf, provider,
-                       "\"login_uri\", \"logout_uri\", \"session_uri\" and "
-                       "\"post_logout_uri\" are local paths such as "
-                       "/intuit/login");
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "invalid path \"%V\" in \"%s\": write a local path "
+                          "such as %V in intuit_provider \"%V\" in %s:%ui",
+                          uri[i], name[i], &dflt[i], &provider->name,
+                          provider->file, provider->line);
+            return NGX_ERROR;
         }
     }
 

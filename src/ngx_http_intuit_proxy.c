@@ -11,6 +11,8 @@ static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_uint_t ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_server_named(ngx_http_request_t *r,
@@ -32,15 +34,59 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 
 
 /*
- * PRECONTENT, first: before mirror and others copy the headers.  Runs again
- * after an internal redirect, when it takes an injected token out.
+ * PREACCESS.  After an internal redirect an injected token is taken out, and
+ * out of subrequests to other places; auth_request makes one long before the
+ * request itself is cleaned.
+ */
+
+ngx_int_t
+ngx_http_intuit_leave_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t                   what;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    ctx = ngx_http_intuit_get_ctx(r->main, 0);
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+
+    what = 0;
+
+    if (ctx && ctx->injected && (r == r->main || ilcf->proxy == NULL)) {
+        what = NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION;
+
+    } else if (r == r->main || iscf->uses.nelts == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_intuit_clean_request(r, what, NULL) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (r == r->main) {
+        ctx->injected = 0;
+        ngx_str_null(&ctx->api_url);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * PRECONTENT, first: before mirror and others copy the headers.  A location
+ * without a login may lead to the same application, so in a server that uses
+ * a provider nobody names himself anywhere; but there the client's own
+ * Authorization may be what the application waits for.
  */
 
 ngx_int_t
 ngx_http_intuit_clean_handler(ngx_http_request_t *r)
 {
+    ngx_uint_t                   what;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_srv_conf_t  *iscf;
 
     if (r != r->main) {
         return NGX_DECLINED;
@@ -48,25 +94,21 @@ ngx_http_intuit_clean_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
 
-    if (ngx_http_intuit_own_uri(r, ctx)) {
-        /* nothing goes upstream, and our cookies are still to be read */
+    if (iscf->uses.nelts == 0 || ngx_http_intuit_own_uri(r, ctx)) {
+        /* at our own URIs nothing goes upstream */
         return NGX_DECLINED;
     }
 
-    if (ilcf->auth == NULL && ilcf->proxy == NULL
-        && (ctx == NULL || !ctx->injected))
-    {
-        return NGX_DECLINED;
+    what = NGX_HTTP_INTUIT_CLEAN_IDENTITY;
+
+    if (ilcf->auth || ilcf->proxy) {
+        what |= NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION;
     }
 
-    if (ngx_http_intuit_clean_request(r, NULL) != NGX_OK) {
+    if (ngx_http_intuit_clean_request(r, what, NULL) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ctx) {
-        ctx->injected = 0;
-        ngx_str_null(&ctx->api_url);
     }
 
     return NGX_DECLINED;
@@ -185,7 +227,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_id_t     id;
     ngx_http_intuit_error_e  e;
 
-    if (ilcf->auth == NULL && !ilcf->any_clients
+    if (!ngx_http_intuit_proxy_guarded(ctx, ilcf)
         && !(ngx_http_intuit_proxy_local(r) && ngx_http_intuit_proxy_host(r)))
     {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
@@ -234,6 +276,25 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 }
 
 
+/* "verify" lets everybody in, and so guards nothing */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_loc_conf_t *ilcf)
+{
+    if (ilcf->any_clients) {
+        return 1;
+    }
+
+    if (ilcf->auth == NULL) {
+        return 0;
+    }
+
+    return ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
+           || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK);
+}
+
+
 static ngx_uint_t
 ngx_http_intuit_proxy_local(ngx_http_request_t *r)
 {
@@ -279,11 +340,14 @@ ngx_http_intuit_proxy_host(ngx_http_request_t *r)
     const char        *reason;
     ngx_intuit_url_t   u;
 
-    if (r->headers_in.host == NULL) {
+    /* HTTP/3 has an authority, and often no Host */
+
+    host = r->headers_in.host ? &r->headers_in.host->value
+                              : &r->headers_in.server;
+
+    if (r->headers_in.host == NULL && host->len == 0) {
         return 1;
     }
-
-    host = &r->headers_in.host->value;
 
     url.len = sizeof("http://") - 1 + host->len;
     url.data = ngx_pnalloc(r->pool, url.len);
@@ -305,6 +369,7 @@ ngx_http_intuit_proxy_host(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_server_named(ngx_http_request_t *r, ngx_str_t *host)
 {
+    ngx_str_t                  wanted;
     ngx_uint_t                 i;
     ngx_http_server_name_t    *name;
     ngx_http_core_srv_conf_t  *cscf;
@@ -314,8 +379,35 @@ ngx_http_intuit_server_named(ngx_http_request_t *r, ngx_str_t *host)
 
     for (i = 0; i < cscf->server_names.nelts; i++) {
 
-        if (name[i].name.len == host->len
-            && ngx_strncasecmp(name[i].name.data, host->data, host->len) == 0)
+        wanted = name[i].name;
+
+        if (wanted.len == host->len
+            && ngx_strncasecmp(wanted.data, host->data, host->len) == 0)
+        {
+            return 1;
+        }
+
+        /* "*.example.com", ".example.com"; others may fit anybody's name */
+
+        if (wanted.len && wanted.data[0] == '*') {
+            wanted.data++;
+            wanted.len--;
+
+        } else if (wanted.len == host->len + 1
+                   && wanted.data[0] == '.'
+                   && ngx_strncasecmp(wanted.data + 1, host->data, host->len)
+                      == 0)
+        {
+            return 1;
+        }
+
+        if (wanted.len > 2
+            && wanted.data[0] == '.'
+            && wanted.len < host->len
+            && ngx_strncasecmp(wanted.data,
+                               host->data + host->len - wanted.len,
+                               wanted.len)
+               == 0)
         {
             return 1;
         }
@@ -455,7 +547,10 @@ ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
 
     ctx->injected = 1;
 
-    return ngx_http_intuit_clean_request(r, &bearer);
+    return ngx_http_intuit_clean_request(r,
+                                         NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION
+                                         |NGX_HTTP_INTUIT_CLEAN_IDENTITY,
+                                         &bearer);
 }
 
 
@@ -507,6 +602,7 @@ ngx_http_intuit_header_filter(ngx_http_request_t *r)
         }
 
         if (h[i].hash
+            && !ngx_http_intuit_cookie_set_here(&h[i])
             && h[i].key.len == sizeof("Set-Cookie") - 1
             && ngx_strncasecmp(h[i].key.data, (u_char *) "Set-Cookie",
                                sizeof("Set-Cookie") - 1)
@@ -534,8 +630,10 @@ ngx_http_intuit_own_cookie(ngx_http_request_t *r, ngx_str_t *value)
 
     name.data = value->data;
 
+    /* of "=name=value" browsers send "name=value" back */
+
     while (name.data < value->data + value->len
-           && (*name.data == ' ' || *name.data == '\t'))
+           && (*name.data == ' ' || *name.data == '\t' || *name.data == '='))
     {
         name.data++;
     }

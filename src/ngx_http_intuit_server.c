@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_intuit_server_cookies(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf);
 static ngx_uint_t ngx_http_intuit_server_has(ngx_http_core_srv_conf_t *cscf,
     ngx_http_intuit_provider_t *provider);
+static ngx_uint_t ngx_http_intuit_server_takes(ngx_str_t *name,
+    ngx_str_t *host);
 static ngx_http_intuit_use_t *ngx_http_intuit_server_use(
     ngx_http_intuit_srv_conf_t *iscf, ngx_http_intuit_provider_t *provider);
 
@@ -102,6 +104,11 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 
     for (i = 0; i < iscf->uses.nelts; i++) {
 
+        if (!use[i].auth) {
+            /* nobody signs in with it here */
+            continue;
+        }
+
         ngx_memzero(uri, sizeof(uri));
 
         uri[0].uri = use[i].provider->redirect.path;
@@ -134,18 +141,13 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 }
 
 
-/*
- * Two providers may share the callback (the login cookie tells them apart).
- * Of the other URIs, those of a provider that nobody signs in with here give
- * way.
- */
+/* Two providers may share the callback: the login cookie tells them apart. */
 
 static ngx_int_t
 ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
     ngx_http_intuit_use_t *use, ngx_http_intuit_uri_t *uri)
 {
     ngx_uint_t                   i;
-    ngx_http_intuit_use_t       *other;
     ngx_http_intuit_endpoint_t  *ep;
 
     ep = iscf->endpoints.elts;
@@ -159,16 +161,6 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
             continue;
         }
 
-        if (ep[i].provider != use->provider && !use->auth) {
-            return NGX_OK;
-        }
-
-        other = ngx_http_intuit_server_use(iscf, ep[i].provider);
-
-        if (ep[i].provider != use->provider && !other->auth) {
-            break;
-        }
-
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "\"%V\" would serve two things in one server: "
                       "intuit_provider \"%V\" in %s:%ui needs another \"%s\"",
@@ -177,14 +169,9 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
         return NGX_ERROR;
     }
 
-    if (i == iscf->endpoints.nelts) {
-        ep = ngx_array_push(&iscf->endpoints);
-        if (ep == NULL) {
-            return NGX_ERROR;
-        }
-
-    } else {
-        ep = &ep[i];
+    ep = ngx_array_push(&iscf->endpoints);
+    if (ep == NULL) {
+        return NGX_ERROR;
     }
 
     ep->uri = uri->uri;
@@ -270,22 +257,50 @@ ngx_http_intuit_server_has(ngx_http_core_srv_conf_t *cscf,
         }
 #endif
 
-        if (name[i].name.len == host->len
-            && ngx_strncasecmp(name[i].name.data, host->data, host->len) == 0)
-        {
-            return 1;
-        }
-
-        /* "*.example.com", ".example.com" and "www.example.*" */
-
-        if (name[i].name.data[0] == '*' || name[i].name.data[0] == '.'
-            || name[i].name.data[name[i].name.len - 1] == '*')
-        {
+        if (ngx_http_intuit_server_takes(&name[i].name, host)) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+/* a name, or "*.example.com", ".example.com", "www.example.*" */
+
+static ngx_uint_t
+ngx_http_intuit_server_takes(ngx_str_t *name, ngx_str_t *host)
+{
+    u_char  *p;
+    size_t   len;
+
+    p = name->data;
+    len = name->len;
+
+    if (len == host->len && ngx_strncasecmp(p, host->data, len) == 0) {
+        return 1;
+    }
+
+    if (p[len - 1] == '*') {
+        len--;
+        return host->len > len && ngx_strncasecmp(p, host->data, len) == 0;
+    }
+
+    if (p[0] == '*') {
+        p++;
+        len--;
+
+    } else if (p[0] != '.') {
+        return 0;
+
+    } else if (host->len == len - 1
+               && ngx_strncasecmp(p + 1, host->data, host->len) == 0)
+    {
+        return 1;
+    }
+
+    return host->len > len
+           && ngx_strncasecmp(p, host->data + host->len - len, len) == 0;
 }
 
 

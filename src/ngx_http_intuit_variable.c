@@ -488,12 +488,17 @@ ngx_http_intuit_variable_version(ngx_http_request_t *r,
 }
 
 
-/* the login that guards the request, else the one whose token it uses */
+/*
+ * The login that guards the request, else the one whose token it uses.  What
+ * an earlier location has found out (error_page) is nothing to one that asks
+ * for a login with another provider.
+ */
 
 static ngx_http_intuit_view_t *
 ngx_http_intuit_variable_view(ngx_http_request_t *r)
 {
-    ngx_http_intuit_ctx_t  *ctx;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
 
     ctx = ngx_http_intuit_get_ctx(r->main, 0);
 
@@ -501,11 +506,18 @@ ngx_http_intuit_variable_view(ngx_http_request_t *r)
         return NULL;
     }
 
-    if (ctx->auth.provider && ctx->auth.rc == NGX_OK) {
+    ilcf = ngx_http_get_module_loc_conf(r->main, ngx_http_intuit_auth_module);
+
+    if (ctx->auth.provider && ctx->auth.rc == NGX_OK
+        && (ilcf->auth == NULL || ilcf->auth == ctx->auth.provider
+            || ngx_http_intuit_own_uri(r->main, ctx)))
+    {
         return &ctx->auth;
     }
 
-    if (ctx->api.provider && ctx->api.rc == NGX_OK) {
+    if (ctx->api.provider && ctx->api.rc == NGX_OK
+        && (ilcf->auth == NULL || ilcf->proxy == ctx->api.provider))
+    {
         return &ctx->api;
     }
 

@@ -16,7 +16,6 @@
 #define NGX_INTUIT_COMPANY_SIZE        1024
 
 #define NGX_INTUIT_ERROR_SIZE          64
-#define NGX_INTUIT_DESCRIPTION_SIZE    256
 
 #define NGX_INTUIT_EXPIRES_DEFAULT     3600
 
@@ -49,9 +48,6 @@ static void ngx_intuit_id_token(const ngx_intuit_json_t *json,
     ngx_str_t *id_token);
 static void ngx_intuit_granted_scope(const ngx_intuit_json_t *json,
     ngx_str_t *scope);
-static void ngx_intuit_error_member(ngx_pool_t *pool,
-    const ngx_intuit_json_t *json, const char *name, size_t max,
-    ngx_str_t *value);
 
 
 /*
@@ -546,34 +542,33 @@ ngx_intuit_granted_scope(const ngx_intuit_json_t *json, ngx_str_t *scope)
 
 void
 ngx_intuit_oauth2_error_parse(ngx_pool_t *pool, const ngx_str_t *text,
-    ngx_intuit_oauth2_error_t *e)
+    ngx_str_t *error)
 {
+    u_char              c;
+    size_t              i;
+    ngx_str_t           word;
     ngx_intuit_json_t  *json;
 
-    ngx_memzero(e, sizeof(ngx_intuit_oauth2_error_t));
+    ngx_str_null(error);
 
     json = ngx_intuit_json_parse(pool, text);
-    if (json == NULL) {
+
+    if (json == NULL
+        || ngx_intuit_json_string(json, "error", &word) != NGX_OK
+        || word.len > NGX_INTUIT_ERROR_SIZE)
+    {
         return;
     }
 
-    ngx_intuit_error_member(pool, json, "error", NGX_INTUIT_ERROR_SIZE,
-                            &e->error);
+    for (i = 0; i < word.len; i++) {
+        c = word.data[i];
 
-    ngx_intuit_error_member(pool, json, "error_description",
-                            NGX_INTUIT_DESCRIPTION_SIZE, &e->description);
-}
-
-
-static void
-ngx_intuit_error_member(ngx_pool_t *pool, const ngx_intuit_json_t *json,
-    const char *name, size_t max, ngx_str_t *value)
-{
-    ngx_str_t  raw;
-
-    if (ngx_intuit_json_string(json, name, &raw) == NGX_OK) {
-        ngx_intuit_log_safe(pool, &raw, max, value);
+        if ((c < 'a' || c > 'z') && c != '_') {
+            return;
+        }
     }
+
+    *error = word;
 }
 
 

@@ -30,11 +30,6 @@ typedef struct {
 } ngx_intuit_tokens_t;
 
 typedef struct {
-    ngx_str_t    error;                     /* "invalid_grant"; may be empty */
-    ngx_str_t    description;               /* may be empty */
-} ngx_intuit_oauth2_error_t;
-
-typedef struct {
     ngx_str_t    client_id;
     ngx_str_t    redirect_uri;
     ngx_str_t    scope;
@@ -83,12 +78,12 @@ ngx_int_t ngx_intuit_tokens_parse(ngx_pool_t *pool, const ngx_str_t *text,
     ngx_intuit_tokens_t *t, const char **reason);
 
 /*
- * An error answer (RFC 6749, section 5.2); a body that is no JSON object gives
- * empty strings.  Values are cut to 64 and 256 bytes and made log-safe
- * (printable ASCII, no quotes or backslash).
+ * The "error" of an error answer (RFC 6749, section 5.2) when it is what such
+ * a word is made of: lower-case letters and "_", 64 at most; else empty.
+ * Nothing else of the answer is told: it may repeat what was sent.
  */
 void ngx_intuit_oauth2_error_parse(ngx_pool_t *pool, const ngx_str_t *text,
-    ngx_intuit_oauth2_error_t *e);
+    ngx_str_t *error);
 
 /*
  * Userinfo (OpenID Connect Core, section 5.3.2): a JSON object with "sub"

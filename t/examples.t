@@ -2,17 +2,19 @@
 
 # The promise: what the documents show works, and what exists is documented.
 # Every file of conf-examples/ and every whole nginx.conf in README.md passes
-# "nginx -t"; README's reference has the directives, variables and error words
+# "nginx -t", and the one with two providers does what it says; README's
+# reference has the directives, variables and error words
 # of the source, and no others; its map has all source files; the log lines
 # that it explains are lines of the source.
 # The attack: a renamed directive, an example nobody has tried since, a check
 # that finds nothing to check.  Each check runs a second time on something
 # wrong, and has to see it.
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 
 use Cwd qw(abs_path);
-use FindBin;
 
 
 my $TOP = abs_path("$FindBin::Bin/..");
@@ -163,31 +165,102 @@ EOC
 }
 
 
+# -- staff and books, for real ------------------------------------------------
+
+# The set-up that is easiest to get wrong, as it stands in conf-examples/, with
+# the simulator in Intuit's place.
+
+my $s = Test::Intuit->new(label => 'staff and books');
+
+$s->write_secret('client_secret', $s->sim->{client_secret});
+$s->write_file('html/connected.html', "connected\n");
+$s->conf(with_simulator($EXAMPLES{'staff-and-books.conf'}))->start;
+
+{
+    my $api = '/v3/company/-/companyinfo/9130347957983546';
+    my ($ada, $mallory, $admin, $other) = map { $s->jar } 1 .. 4;
+
+    is($s->login($ada, '/')->status, 302, 'ada signs in as staff');
+    is($s->get('/', -jar => $ada, -browser => 1)->body, 'ada@example.com',
+        'the tool learns who she is');
+
+    is($s->login($mallory, '/', user => 'mallory@evil.example')->status, 403,
+        'mallory is refused');
+
+    my $r = $s->get($api, -jar => $ada, -json => 1);
+    is($r->status, 403, 'nobody has connected the company');
+    is($r->json->{error}, 'not_connected', 'and the answer says so');
+    is($r->json->{login_uri}, '/intuit/books/login', 'and where to');
+
+    is($s->login($other, '/connect-books/', realm => '193514292156789')->status,
+        403, 'another company cannot be connected');
+    is($s->get($api, -jar => $ada)->status, 403, 'and has not been');
+
+    # no e-mail rule is asked for books: that must not make anybody staff
+    $s->login($admin, '/connect-books/', realm => '9130347957983546',
+        user => 'mallory@evil.example');
+    is($s->get('/connect-books/', -jar => $admin, -browser => 1)->body,
+        "connected\n", 'an administrator connects the company');
+    is($s->get('/', -jar => $admin, -json => 1)->status, 401,
+        'and is not staff by that');
+
+    $r = $s->get($api, -jar => $ada, -json => 1);
+    is($r->status, 200, 'now staff reads the books');
+    like($r->body, qr/Harbour Lane Bakery/, 'of that company');
+    is($s->get($api, -json => 1)->status, 401, 'and nobody else does');
+    is($s->get('/v3/company/193514292156789/companyinfo/193514292156789',
+        -jar => $ada)->status, 403, 'nor those of another company');
+
+    is($s->post('/intuit/books/logout', '', -jar => $admin)->status, 303,
+        'the administrator signs out');
+    is($s->get($api, -jar => $ada)->status, 200, 'the connection stays');
+}
+
+sub with_simulator {
+    my ($text) = @_;
+    my $dir = $s->dir;
+
+    $text =~ s{modules/ngx_http_intuit_auth_module.so}{%%MODULE%%};
+    $text =~ s{/var/log/nginx/}{logs/}g;
+    $text =~ s{/etc/nginx/intuit.secret}{$dir/client_secret}g;
+    $text =~ s{/var/www}{$dir/html}g;
+    $text =~ s{ABc123}{sim-client-id}g;
+    $text =~ s{(\blisten\s+)(\d+)}{${1}127.0.0.1:%%PORT_$2%%}g;
+    $text =~ s{(localhost|127\.0\.0\.1):(\d+)}{$1:%%PORT_$2%%}g;
+    $text =~ s{^(\s*)environment .*\n}{$&$1config_url %%SIM%%/.well-known/openid_sandbox_configuration;\n$1api_url %%SIM%%;\n}mg;
+    $text =~ s/^http \{\n/$&    %%TEMP_PATHS%%\n    access_log logs\/access.log;\n/m;
+
+    my $tool = "    server {\n        listen 127.0.0.1:%%PORT_3000%%;\n"
+        . "        return 200 \"\$http_x_user\";\n    }\n";
+    $text =~ s/\}\s*\z/$tool}\n/;
+
+    return $text;
+}
+
+
 # -- the reference ------------------------------------------------------------
 
 # Each of these returns what is wrong, as a list of lines; an empty list of
 # things to look at is wrong as well.
 
-my %CHECKS = (
-    'directives' => sub {
-        my ($module, $readme, @examples) = @_;
-        my @table = table($module);
-        my @syntax = syntax($readme);
-        my @headings = $readme =~ /^### (\w+)$/mg;
-        my %used = map { $_ => 1 } map { used($_) } @examples;
+sub check_directives {
+    my ($module, $readme, @examples) = @_;
+    my @table = table($module);
+    my @syntax = syntax($readme);
+    my @headings = $readme =~ /^### (\w+)$/mg;
+    my %used = map { $_ => 1 } map { used($_) } @examples;
 
-        return (
-            nothing('the command table', @table),
-            nothing('"Syntax:" lines', @syntax),
-            nothing('examples', @examples),
-            differ('a heading', \@table, \@headings),
-            differ('a "Syntax:" line', \@table, \@syntax),
-            map({ "no directive: $_" } without(\@headings, \@table)),
-            map({ "no directive: $_" } without(\@syntax, \@table)),
-            map({ "$_ is in no example" } grep { !$used{$_} } @table),
-        );
-    },
-);
+    return (
+        nothing('the command table', @table),
+        nothing('"Syntax:" lines', @syntax),
+        nothing('examples', @examples),
+        differ('a heading', \@table, \@headings),
+        differ('a "Syntax:" line', \@table, \@syntax),
+        map({ "no directive: $_" } without(\@headings, \@table)),
+        map({ "no directive: $_" } without(\@syntax, \@table)),
+        map({ "$_ is in no example" } grep { !$used{$_} } @table),
+    );
+}
 
 # the names in the table of commands
 sub table {
@@ -334,32 +407,31 @@ sub something_wrong {
         or diag(join "\n", @wrong);
 }
 
-my $directives = $CHECKS{directives};
 my @examples = values %EXAMPLES;
 
 nothing_wrong('directives: source, README and examples agree',
-    $directives->($MODULE, $README, @examples));
+    check_directives($MODULE, $README, @examples));
 
 something_wrong('a directive without a heading', qr/^leeway has no a? ?heading/,
-    $directives->($MODULE, $README =~ s/^### leeway\n//mr, @examples));
+    check_directives($MODULE, $README =~ s/^### leeway\n//mr, @examples));
 something_wrong('a directive without a syntax', qr/^leeway has no .*Syntax/,
-    $directives->($MODULE, $README =~ s/Syntax:\s+leeway/leeway/r, @examples));
+    check_directives($MODULE, $README =~ s/Syntax:\s+leeway/leeway/r, @examples));
 something_wrong('a syntax without a directive', qr/^no directive: state_path/,
-    $directives->($MODULE, "$README\nSyntax:  state_path path;\n", @examples));
+    check_directives($MODULE, "$README\nSyntax:  state_path path;\n", @examples));
 something_wrong('a heading without a directive', qr/^no directive: state_path/,
-    $directives->($MODULE, "$README\n### state_path\n", @examples));
+    check_directives($MODULE, "$README\n### state_path\n", @examples));
 something_wrong('a directive in no example', qr/^leeway is in no example/,
-    $directives->($MODULE, $README,
+    check_directives($MODULE, $README,
         map { s/\bleeway\b/#leeway/gr } @examples));
 something_wrong('a new directive', qr/^intuit_new is in no example/,
-    $directives->($MODULE =~ s/\{ ngx_string\("scope"\)/{ ngx_string("intuit_new"),\n$&/r,
+    check_directives($MODULE =~ s/\{ ngx_string\("scope"\)/{ ngx_string("intuit_new"),\n$&/r,
         $README, @examples));
 something_wrong('no table', qr/^found nothing: the command table/,
-    $directives->($MODULE =~ s/ngx_null_command//gr, $README, @examples));
+    check_directives($MODULE =~ s/ngx_null_command//gr, $README, @examples));
 something_wrong('no README', qr/^found nothing: "Syntax:"/,
-    $directives->($MODULE, '', @examples));
+    check_directives($MODULE, '', @examples));
 something_wrong('no examples', qr/^found nothing: examples/,
-    $directives->($MODULE, $README));
+    check_directives($MODULE, $README));
 
 nothing_wrong('variables: source and README agree',
     check_variables($SOURCE, $README));

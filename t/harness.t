@@ -6,10 +6,11 @@
 # Every case below runs a whole little test of its own, with a plain nginx
 # and one thing planted in it, and looks at the assertion that has to fail.
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 
 use File::Temp;
-use FindBin;
 
 
 my $CONF = <<'EOC';

@@ -44,12 +44,25 @@ need_for_demo() {
     need openssl         command_missing openssl
 }
 
+# What t/package.json names.
+node_modules_missing() {
+    local name
+
+    for name in playwright-core oidc-provider; do
+        if file_missing "$TOP/t/node_modules/$name/package.json"; then
+            return 0
+        fi
+    done
+
+    return 1
+}
+
 need_for_test() {
     need_for_demo
     need chromium        command_missing chromium
     need procps          command_missing ps
 
-    if file_missing "$TOP/t/node_modules/playwright-core/package.json"; then
+    if node_modules_missing; then
         need npm             command_missing npm
         need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
     fi
@@ -93,10 +106,10 @@ install_packages() {
 }
 
 node_modules() {
-    # --ignore-scripts: a test needs no browser but Debian's
+    # the versions of package-lock.json; it names no registry, npm's own
+    # settings do.  --ignore-scripts: a test needs no browser but Debian's
     cd "$TOP/t"
-    npm install --ignore-scripts --no-audit --no-fund --no-save \
-        --no-package-lock
+    npm install --include=dev --ignore-scripts --no-audit --no-fund --no-save
 }
 
 
@@ -122,8 +135,6 @@ if [ ${#missing[@]} -gt 0 ]; then
     step apt "installing ${missing[*]}" install_packages "${missing[@]}"
 fi
 
-if [ "$level" = test ] \
-   && file_missing "$TOP/t/node_modules/playwright-core/package.json"
-then
+if [ "$level" = test ] && node_modules_missing; then
     step npm "installing the test's Node modules" node_modules
 fi
