@@ -518,6 +518,8 @@ ngx_http_intuit_parking_wake(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
+    r->read_event_handler = ngx_http_block_reading;
+
     ctx->resume(r);
 
     ngx_http_run_posted_requests(c);

@@ -19,6 +19,7 @@
 #define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
 #define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
 #define NGX_HTTP_INTUIT_REFRESH_PAUSE   10      /* s between two successes */
+#define NGX_HTTP_INTUIT_WAITS_MAX       3       /* of one request */
 
 
 typedef struct {
@@ -48,6 +49,9 @@ static ngx_int_t ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
 static time_t ngx_http_intuit_refresh_backoff(time_t failures);
+static ngx_int_t ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
+    ngx_http_intuit_view_t *view);
+static ngx_uint_t ngx_http_intuit_refresh_ready(ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_refresh_due(
     const ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair,
@@ -380,7 +384,7 @@ static ngx_int_t
 ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
 {
     ngx_http_intuit_fetch_t        *fetch;
-    ngx_intuit_oauth2_error_t       error;
+    ngx_str_t                       error;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
@@ -389,14 +393,11 @@ ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
     ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                  "intuit refresh was refused: status %ui, error \"%V\" "
-                  "\"%V\", realm \"%V\", intuit_tid: \"%V\"", fetch->status,
-                  &error.error, &error.description, &ctx->connection.realm,
-                  &fetch->tid);
+                  "intuit refresh was refused: status %ui, error \"%V\", "
+                  "realm \"%V\", intuit_tid: \"%V\"", fetch->status, &error,
+                  &ctx->connection.realm, &fetch->tid);
 
-    if (error.error.len == 13
-        && ngx_memcmp(error.error.data, "invalid_grant", 13) == 0)
-    {
+    if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
         return ngx_http_intuit_refresh_dead(job,
                                             ctx->connection.maybe_sent
                                             ? "rotation_lost"
@@ -530,8 +531,8 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
-    ngx_log_error(rc == NGX_DECLINED ? NGX_LOG_WARN : NGX_LOG_CRIT, job->log,
-                  0, "intuit refresh could not be saved: %s, realm \"%V\"",
+    ngx_log_error(NGX_LOG_CRIT, job->log, 0,
+                  "intuit refresh could not be saved: %s, realm \"%V\"",
                   rc == NGX_DECLINED ? "the connection has changed meanwhile"
                                      : "no room in the shared zone",
                   &ctx->connection.realm);
@@ -587,4 +588,94 @@ ngx_http_intuit_refresh_backoff(time_t failures)
     }
 
     return t + t * jitter / 1024;
+}
+
+
+ngx_int_t
+ngx_http_intuit_refresh_view(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view)
+{
+    ngx_int_t  rc;
+
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->waits && ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for ( ;; ) {
+
+        rc = ngx_http_intuit_refresh(view->provider,
+                                     &view->loaded.connection,
+                                     view->loaded.generation,
+                                     &ctx->connection);
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        if (ctx->waits++ == NGX_HTTP_INTUIT_WAITS_MAX) {
+            return NGX_ERROR;
+        }
+
+        ctx->provider = view->provider;
+        ctx->generation = view->loaded.generation;
+
+        if (!ngx_http_intuit_refresh_ready(ctx)) {
+            break;
+        }
+
+        /* over already */
+
+        if (ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
+                             ngx_http_core_run_phases)
+        != NGX_OK)
+    {
+        return NGX_BUSY;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
+    ngx_http_intuit_view_t *view)
+{
+    ngx_http_intuit_id_t  id;
+
+    if (ngx_http_intuit_store_id(&id, "connection", view->provider,
+                                 &view->loaded.connection.realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_connection_load(view->provider->store, &id, r->pool,
+                                           &view->loaded.connection,
+                                           &view->loaded.generation);
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_refresh_ready(ngx_http_intuit_ctx_t *ctx)
+{
+    uint64_t    generation;
+    ngx_uint_t  leased;
+
+    if (ngx_http_intuit_connection_peek(ctx->provider->store,
+                                        &ctx->connection, ngx_time(),
+                                        &generation, &leased)
+        != NGX_OK)
+    {
+        return 1;
+    }
+
+    return generation != ctx->generation || !leased;
 }

@@ -24,5 +24,18 @@ ngx_int_t ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, uint64_t generation,
     ngx_http_intuit_id_t *id);
 
+/*
+ * The same for a client's request, in a phase handler whose phase goes on with
+ * ngx_http_core_run_phases: waits where that helps, and loads what came.
+ *
+ *   NGX_OK        view's token serves
+ *   NGX_AGAIN     parked: return it; the handler is called again
+ *   NGX_DECLINED  the connection has ended
+ *   NGX_ERROR     no token just now
+ *   NGX_BUSY      too many are waiting
+ */
+ngx_int_t ngx_http_intuit_refresh_view(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view);
+
 
 #endif /* _NGX_HTTP_INTUIT_REFRESH_H_INCLUDED_ */

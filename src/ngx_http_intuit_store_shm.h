@@ -33,7 +33,7 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       1x80000001
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
 #else
 #define NGX_HTTP_INTUIT_SHM_LAYOUT       2
 #endif
