@@ -603,6 +603,7 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";", &ca);
     }
 

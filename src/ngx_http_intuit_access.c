@@ -554,6 +554,8 @@ ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
+    static ngx_str_t  several = ngx_null_string;
+
     found = NULL;
     len = ngx_strlen(lower);
 
@@ -576,7 +578,7 @@ ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower)
             && ngx_strncasecmp(h[i].key.data, (u_char *) lower, len) == 0)
         {
             if (found) {
-                return NULL;
+                return &several;
             }
 
             found = &h[i].value;

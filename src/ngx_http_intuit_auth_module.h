@@ -168,6 +168,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
+    ngx_array_t                  names;        /* ngx_str_t, of server_name */
 } ngx_http_intuit_srv_conf_t;
 
 typedef struct {
@@ -285,8 +286,8 @@ ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 /* 1: the browser asks ahead of its user. */
 ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
-/* The value of a request header by its lower-case name, NULL: absent (or
- * there more than once). */
+/* The value of a request header by its lower-case name, NULL: absent.  Of one
+ * that is there more than once no value is believed: it is empty. */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
 
 

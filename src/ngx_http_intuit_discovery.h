@@ -48,8 +48,8 @@ ngx_uint_t ngx_http_intuit_endpoints_ready(
 
 /*
  * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN, or
- * NGX_DECLINED: asked too short a time ago (10 s), or NGX_BUSY: another job
- * is reading them, or NGX_ERROR.
+ * NGX_DECLINED: asked too short a time ago (10 s, or 1 s while there are no
+ * keys), or NGX_BUSY: another job is reading them, or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job,
     const ngx_str_t *url);

@@ -70,6 +70,16 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
 
     r = job->request;
 
+    if (job->provider->ssl_trusted_certificate.len == 0
+        && request->url.len > 6
+        && ngx_strncasecmp(request->url.data, (u_char *) "https:", 6) == 0)
+    {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "intuit has no CA bundle to verify \"%V\" with: set "
+                      "\"ssl_trusted_certificate\"", &request->url);
+        return NGX_ERROR;
+    }
+
     fetch = ngx_palloc(job->pool, sizeof(ngx_http_intuit_fetch_t));
     ps = ngx_palloc(job->pool, sizeof(ngx_http_post_subrequest_t));
 

@@ -143,6 +143,7 @@ ngx_http_intuit_probe_id(ngx_http_intuit_provider_t *provider,
 static ngx_int_t
 ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 {
+    ngx_int_t                    rc;
     ngx_str_t                    code, verifier;
     ngx_intuit_endpoints_t       endpoints;
     ngx_http_intuit_fetch_t      request;
@@ -150,9 +151,14 @@ ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 
     provider = job->provider;
 
-    if (ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints)
-        != NGX_OK)
-    {
+    rc = ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints);
+
+    if (rc == NGX_AGAIN) {
+        job->step = ngx_http_intuit_probe_fetch;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 

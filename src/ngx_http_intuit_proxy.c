@@ -369,17 +369,16 @@ ngx_http_intuit_proxy_host(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_server_named(ngx_http_request_t *r, ngx_str_t *host)
 {
-    ngx_str_t                  wanted;
-    ngx_uint_t                 i;
-    ngx_http_server_name_t    *name;
-    ngx_http_core_srv_conf_t  *cscf;
+    ngx_str_t                   *name, wanted;
+    ngx_uint_t                   i;
+    ngx_http_intuit_srv_conf_t  *iscf;
 
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    name = cscf->server_names.elts;
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    name = iscf->names.elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
+    for (i = 0; i < iscf->names.nelts; i++) {
 
-        wanted = name[i].name;
+        wanted = name[i];
 
         if (wanted.len == host->len
             && ngx_strncasecmp(wanted.data, host->data, host->len) == 0)

@@ -30,6 +30,8 @@ use constant {
 };
 
 my $TOP = abs_path(dirname(__FILE__) . '/../../..');
+use constant ASAN_NGINX => abs_path(dirname(__FILE__) . '/../../..')
+    . '/build/asan-nginx/nginx';
 my @LIVE;
 my ($checked, $main_pid) = (0, $$);
 
@@ -235,6 +237,8 @@ sub nginx {
     my ($path) = grep { -x } map { "$_/nginx" }
         split(/:/, $ENV{PATH}), qw(/usr/sbin /usr/local/sbin);
 
+    $path = ASAN_NGINX if ($ENV{TEST_VARIANT} // '') eq 'asan' && -x ASAN_NGINX;
+
     return $ENV{TEST_NGINX} // $path // die "there is no nginx\n";
 }
 
@@ -251,14 +255,28 @@ sub command {
         'logs/start.log', '-g', $global, @more);
 }
 
+# Under AddressSanitizer (TEST_VARIANT=asan): build/asan-nginx/nginx, when it
+# could be built; the installed one, with the library preloaded, otherwise.
 sub environment {
     my ($self) = @_;
 
     return if ($ENV{TEST_VARIANT} // '') ne 'asan';
 
-    chomp(my $libasan = `gcc -print-file-name=libasan.so`);
-    $ENV{LD_PRELOAD} = $libasan;
-    $ENV{ASAN_OPTIONS} = "detect_leaks=0:log_path=$self->{dir}/logs/asan.log";
+    my $asan = "log_path=$self->{dir}/logs/asan.log";
+
+    if (nginx() eq ASAN_NGINX) {
+        # both nginx and the module have ngx_module_names, and more
+        $asan .= ':detect_odr_violation=0:detect_leaks=1';
+        $ENV{LSAN_OPTIONS}
+            = "suppressions=$TOP/t/tools/lsan.supp:print_suppressions=0";
+
+    } else {
+        chomp(my $libasan = `gcc -print-file-name=libasan.so`);
+        $ENV{LD_PRELOAD} = $libasan;
+        $asan .= ':detect_leaks=0';
+    }
+
+    $ENV{ASAN_OPTIONS} = $asan;
     $ENV{UBSAN_OPTIONS} = "print_stacktrace=1";
 }
 
@@ -475,7 +493,7 @@ sub http {
     my $c = $o{connection} // $self->connect(%o);
 
     $c->send($bytes);
-    return $c->response(head => $bytes =~ /^HEAD /);
+    return $c->response(head => scalar($bytes =~ /^HEAD /));
 }
 
 # request('GET', '/path', Name => 'value', ...).  A name with a minus in front
