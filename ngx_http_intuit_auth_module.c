@@ -263,6 +263,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       offsetof(ngx_http_intuit_provider_t, login_timeout),
       NULL },
 
+    { ngx_string("refresh_before"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, refresh_before),
+      NULL },
+
     { ngx_string("leeway"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -715,7 +722,10 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    imcf->keep_id_token = ngx_http_intuit_id_token_used(cf);
+    imcf->keep_id_token = ngx_http_intuit_variable_used(cf,
+                                                        "intuit_id_token");
+    imcf->token_used = ngx_http_intuit_variable_used(cf,
+                                                     "intuit_access_token");
 
     provider = imcf->providers.elts;
 

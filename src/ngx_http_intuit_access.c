@@ -3,7 +3,7 @@
  * to know about a request.
  */
 
-#include "ngx_http_intuit_job.h"
+#include "ngx_http_intuit_refresh.h"
 
 
 static void ngx_http_intuit_redact(ngx_http_request_t *r,
@@ -168,9 +168,10 @@ ngx_http_intuit_redact_text(u_char *data, size_t len)
 ngx_int_t
 ngx_http_intuit_access_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_http_intuit_ctx_t       *ctx;
-    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_int_t                     rc;
+    ngx_http_intuit_ctx_t        *ctx;
+    ngx_http_intuit_loc_conf_t   *ilcf;
+    ngx_http_intuit_main_conf_t  *imcf;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
@@ -215,9 +216,22 @@ ngx_http_intuit_access_handler(ngx_http_request_t *r)
         }
     }
 
-    /* an anonymous request is let through, but nothing is vouched for */
+    if (ctx->auth.rc != NGX_OK) {
+        /* let through, but nothing is vouched for */
+        return NGX_DECLINED;
+    }
 
-    return ctx->auth.rc == NGX_OK ? NGX_OK : NGX_DECLINED;
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
+
+    if (imcf->token_used
+        && ctx->auth.loaded.has_connection
+        && ngx_http_intuit_refresh_view(r, ctx, &ctx->auth) == NGX_AGAIN)
+    {
+        /* without a token, $intuit_access_token is empty */
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
 }
 
 

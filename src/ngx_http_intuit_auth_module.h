@@ -81,6 +81,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_CLIENT_ADDRESS,         /* realm= without a guard */
     NGX_HTTP_INTUIT_E_STORE,
     NGX_HTTP_INTUIT_E_BUSY,
+    NGX_HTTP_INTUIT_E_RECONNECT,              /* the connection has ended */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -161,6 +162,7 @@ typedef struct {
     size_t                       zone_size;
     ngx_resolver_t              *resolver;
     ngx_uint_t                   keep_id_token;
+    ngx_uint_t                   token_used;   /* $intuit_access_token */
 } ngx_http_intuit_main_conf_t;
 
 typedef struct {
@@ -219,6 +221,9 @@ struct ngx_http_intuit_ctx_s {
     void                       (*resume)(ngx_http_request_t *r);
     ngx_http_intuit_provider_t  *provider;     /* whose answer is awaited */
     ngx_http_intuit_id_t         login;        /* the attempt waited for */
+    ngx_http_intuit_id_t         connection;   /* ... or the connection, */
+    uint64_t                     generation;   /* for a later one of it */
+    ngx_uint_t                   waits;        /* for refreshes */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -336,8 +341,11 @@ ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
 
 ngx_int_t ngx_http_intuit_add_variables(ngx_conf_t *cf);
 
-/* 1: a directive uses $intuit_id_token (asked in postconfiguration). */
-ngx_uint_t ngx_http_intuit_id_token_used(ngx_conf_t *cf);
+/*
+ * Does the configuration use this variable (by a directive that indexes it)?
+ * To be asked in postconfiguration.
+ */
+ngx_uint_t ngx_http_intuit_variable_used(ngx_conf_t *cf, const char *name);
 
 /* When a pair can no longer be refreshed, by what Intuit has said; 0:
  * unknown. */

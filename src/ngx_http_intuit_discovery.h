@@ -22,6 +22,8 @@ struct ngx_http_intuit_runtime_s {
     time_t                    keys_tried;
     ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
+    time_t                    refresh_hold;    /* no refresh before */
+
     ngx_event_t               probe;
     ngx_msec_t                probe_delay;
     ngx_uint_t                probe_tries;

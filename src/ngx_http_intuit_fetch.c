@@ -92,6 +92,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     fetch->rc = NGX_ERROR;
     fetch->status = 0;
     fetch->done = 0;
+    fetch->sent = 0;
     ngx_str_null(&fetch->answer);
     ngx_str_null(&fetch->tid);
 
@@ -111,6 +112,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
         return NGX_ERROR;
     }
 
+    fetch->subrequest = sr;
     sr->write_event_handler = ngx_http_intuit_fetch_enter;
 
     ngx_memzero(&sr->headers_in, sizeof(ngx_http_headers_in_t));
@@ -264,6 +266,7 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     fetch->done = 1;
+    fetch->sent = (sr->upstream && sr->upstream->request_sent);
 
     /* what core was doing is no longer what the next line is about */
     c->log->action = NULL;
@@ -297,6 +300,21 @@ ngx_http_intuit_fetch_whole(ngx_http_request_t *sr)
 
     return p == NULL
            || (!p->upstream_error && !p->downstream_error && p->length <= 0);
+}
+
+
+void
+ngx_http_intuit_fetch_abort(ngx_http_intuit_job_t *job)
+{
+    ngx_http_request_t  *sr;
+
+    if (job->fetch == NULL || job->fetch->done) {
+        return;
+    }
+
+    sr = job->fetch->subrequest;
+
+    job->fetch->sent = (sr->upstream && sr->upstream->request_sent);
 }
 
 

@@ -304,6 +304,8 @@ ngx_http_intuit_job_timeout(ngx_event_t *ev)
 
     r->count += NGX_HTTP_INTUIT_PIN;
 
+    ngx_http_intuit_fetch_abort(job);
+
     cln = r->cleanup;
     r->cleanup = NULL;
 
@@ -515,6 +517,8 @@ ngx_http_intuit_parking_wake(ngx_event_t *ev)
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
 
     ctx->resume(r);
 

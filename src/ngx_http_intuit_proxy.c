@@ -4,7 +4,7 @@
  * company only.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_refresh.h"
 
 
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
@@ -21,6 +21,8 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_proxy_end(ngx_http_request_t *r,
@@ -121,8 +123,6 @@ ngx_int_t
 ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
-    const ngx_str_t             *realm;
-    const ngx_intuit_pair_t     *pair;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_loc_conf_t  *ilcf;
 
@@ -154,28 +154,28 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    pair = ngx_http_intuit_view_pair(&ctx->api);
-    realm = &ctx->api.loaded.connection.realm;
-
-    if (pair == NULL || !ctx->api.loaded.has_connection) {
+    if (!ctx->api.loaded.has_connection) {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_NOT_CONNECTED, NULL);
         return ngx_http_intuit_proxy_end(r, rc);
     }
 
-    rc = ngx_http_intuit_proxy_url(r, ctx, realm);
+    /* what is refused anyway must not cost a refresh */
+
+    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (pair->expires <= ngx_time()) {
-        rc = ngx_http_intuit_fail(r, ilcf->proxy,
-                                  NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,
-                                  "the access token has expired");
-        return ngx_http_intuit_proxy_end(r, rc);
+    rc = ngx_http_intuit_proxy_token(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (ngx_http_intuit_proxy_inject(r, ctx, pair) != NGX_OK) {
+    if (ngx_http_intuit_proxy_inject(r, ctx,
+                                     &ctx->api.loaded.connection.current)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -525,6 +525,42 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
 
     return NGX_OK;
+}
+
+
+/* a token that serves; NGX_OK, or what the handler returns */
+
+static ngx_int_t
+ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->api.provider;
+
+    rc = ngx_http_intuit_refresh_view(r, ctx, &ctx->api);
+
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    if (rc == NGX_DECLINED && ngx_http_intuit_navigation(r)) {
+        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri, 1);
+
+        if (rc != NGX_AGAIN) {
+            return ngx_http_intuit_proxy_end(r, rc);
+        }
+
+        rc = NGX_DECLINED;
+    }
+
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_DECLINED ? NGX_HTTP_INTUIT_E_RECONNECT
+                              : rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                              : NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                              "the access token has expired");
+
+    return ngx_http_intuit_proxy_end(r, rc);
 }
 
 

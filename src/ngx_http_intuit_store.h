@@ -25,6 +25,7 @@
 
 
 #define NGX_HTTP_INTUIT_ID_LEN       32
+#define NGX_HTTP_INTUIT_LEASE_LEN    16
 #define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
 
 
@@ -114,6 +115,30 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
 
 ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id);
+
+/*
+ * The lease: the right to refresh a connection, for one owner (random bytes)
+ * until `deadline`, which must be later than the owner's job can end.  It
+ * survives a save.  NGX_OK; NGX_DECLINED: another owner has it, or there is
+ * no such connection.
+ */
+ngx_int_t ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
+    time_t now);
+
+/* Gives it back.  NGX_DECLINED: it was not (or no longer) this owner's. */
+ngx_int_t ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN]);
+
+/*
+ * For those who wait: the connection's generation, and whether somebody holds
+ * the lease.  NGX_DECLINED: no such connection.
+ */
+ngx_int_t ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now, uint64_t *generation,
+    ngx_uint_t *leased);
 
 /*
  * Claims a login attempt, once.  NGX_OK: the caller owns it and must end it

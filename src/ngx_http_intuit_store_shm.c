@@ -364,6 +364,9 @@ ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
     ngx_memcpy(record->data, encoded->data, encoded->len);
 
     if (old != NULL) {
+        record->leased = old->leased;
+        ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
+
         ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
                                    &old->record);
     }

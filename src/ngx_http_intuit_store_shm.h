@@ -33,9 +33,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000001
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       1
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -77,6 +77,8 @@ typedef struct {
 typedef struct {
     ngx_http_intuit_shm_record_t    record;
     uint64_t                        generation;
+    time_t                          leased;      /* until; 0: to nobody */
+    u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;

@@ -191,18 +191,23 @@ is($t->sim->count, 0, 'nothing of all this was sent');
 # -- an access token that has expired -----------------------------------------
 
 $t->sim->reset('journal', 'scripts');
-$t->sim->script({ kind => 'token', action => { merge => { expires_in => 1 } } });
+$t->sim->script({ kind => 'token', times => 1,
+    action => { merge => { expires_in => 1 } } });
 
 my $short = $t->signed_in(realm => '193514292156789', path => '/index.html');
 my @short = (-json => 1, -jar => $short,
     'X-Company' => '193514292156789');
 
+# Intuit's token endpoint is down from here on
+$t->sim->script({ kind => 'token', times => -1, action => { status => 503 } });
+
 $t->wait_until(sub {
     $r = $t->get('/v3/company/-/companyinfo/1', @short);
-    $r->status == 401;
+    $r->status == 503;
 });
 
-is($r->status, 401, 'a token that has expired is not sent');
-is($r->json->{error}, 'login_required', '... which the answer says');
+is($r->status, 503, 'a token that has expired is not sent');
+is($r->json->{error}, 'temporarily_unavailable', '... which the answer says');
+ok($r->header('Retry-After'), '... and when to come again');
 
 done_testing();

@@ -44,8 +44,8 @@ http {
         probe                   off;
         ssl_trusted_certificate %%CERTS%%/ca.crt;
         %%CRL%%
-        connect_timeout         500ms;
-        read_timeout            500ms;
+        connect_timeout         2s;
+        read_timeout            2s;
     }
 
     server {
