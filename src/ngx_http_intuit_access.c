@@ -6,8 +6,9 @@
 #include "ngx_http_intuit_refresh.h"
 
 
-static void ngx_http_intuit_redact(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
+static ngx_http_intuit_endpoint_t *ngx_http_intuit_find_endpoint(
+    ngx_http_request_t *r);
+static void ngx_http_intuit_redact(ngx_http_request_t *r);
 static void ngx_http_intuit_redact_text(u_char *data, size_t len);
 static ngx_int_t ngx_http_intuit_access_anonymous(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
@@ -30,29 +31,17 @@ static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
 ngx_int_t
 ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t                   i;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_core_main_conf_t   *cmcf;
     ngx_http_intuit_endpoint_t  *ep;
-    ngx_http_intuit_srv_conf_t  *iscf;
 
     if (r != r->main) {
         return NGX_DECLINED;
     }
 
-    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
-    ep = iscf->endpoints.elts;
+    ep = ngx_http_intuit_find_endpoint(r);
 
-    for (i = 0; i < iscf->endpoints.nelts; i++) {
-
-        if (r->uri.len == ep[i].uri.len
-            && ngx_memcmp(r->uri.data, ep[i].uri.data, r->uri.len) == 0)
-        {
-            break;
-        }
-    }
-
-    if (i == iscf->endpoints.nelts) {
+    if (ep == NULL) {
         return NGX_DECLINED;
     }
 
@@ -61,7 +50,7 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->endpoint = &ep[i];
+    ctx->endpoint = ep;
 
     if (ctx->args.data == NULL && r->args.len) {
         ctx->args.data = ngx_pstrdup(r->pool, &r->args);
@@ -72,12 +61,12 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
         ctx->args.len = r->args.len;
     }
 
-    if (ep[i].callback) {
-        ngx_http_intuit_redact(r, ctx);
+    if (ep->callback) {
+        ngx_http_intuit_redact(r);
     }
 
     ngx_http_update_location_config(r);
-    r->content_handler = ep[i].handler;
+    r->content_handler = ep->handler;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -85,6 +74,46 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
     ngx_http_core_run_phases(r);
 
     return NGX_DONE;
+}
+
+
+static ngx_http_intuit_endpoint_t *
+ngx_http_intuit_find_endpoint(ngx_http_request_t *r)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_endpoint_t  *ep;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    ep = iscf->endpoints.elts;
+
+    for (i = 0; i < iscf->endpoints.nelts; i++) {
+
+        if (r->uri.len == ep[i].uri.len
+            && ngx_memcmp(r->uri.data, ep[i].uri.data, r->uri.len) == 0)
+        {
+            return &ep[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* before access_log: core may have refused a callback before any phase ran */
+
+ngx_int_t
+ngx_http_intuit_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_intuit_endpoint_t  *ep;
+
+    ep = ngx_http_intuit_find_endpoint(r);
+
+    if (ep && ep->callback) {
+        ngx_http_intuit_redact(r);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -109,11 +138,9 @@ ngx_http_intuit_own_uri(ngx_http_request_t *r,
  */
 
 static void
-ngx_http_intuit_redact(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+ngx_http_intuit_redact(ngx_http_request_t *r)
 {
     u_char  *p, *last;
-
-    (void) ctx;
 
     ngx_http_intuit_redact_text(r->args.data, r->args.len);
 

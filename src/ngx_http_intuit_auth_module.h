@@ -242,6 +242,9 @@ extern ngx_module_t  ngx_http_intuit_auth_module;
 /* SERVER_REWRITE, last: takes our own URIs out of the location search. */
 ngx_int_t ngx_http_intuit_endpoint_handler(ngx_http_request_t *r);
 
+/* LOG, first: no code in access_log, whoever answered. */
+ngx_int_t ngx_http_intuit_log_handler(ngx_http_request_t *r);
+
 /* ACCESS, last: the session gate. */
 ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
 
