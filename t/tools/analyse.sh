@@ -72,7 +72,7 @@ for tool in gcc tidy cppcheck; do
     fi
 
     findings "$log" > "$dir/$tool.all" || true
-    grep -v -F -f <(grep -v -e '^#' -e '^$' "$explained") "$dir/$tool.all" \
+    grep -v -E -f <(grep -v -e '^#' -e '^$' "$explained") "$dir/$tool.all" \
         > "$dir/$tool.open" || true
 
     all=$(wc -l < "$dir/$tool.all")

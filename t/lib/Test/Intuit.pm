@@ -24,7 +24,8 @@ use Test::Intuit::Response;
 use Test::Intuit::Sim;
 
 use constant {
-    PATIENCE => 15,      # seconds; a bound, never the measure of success
+    # seconds; a bound, never the measure of success
+    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 15,
     POLL     => 0.02,
     MODULE   => 'ngx_http_intuit_auth_module.so',
 };
