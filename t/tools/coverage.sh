@@ -5,8 +5,7 @@
 #
 #     coverage.sh       TESTS=t/one.t: with these tests only
 #
-# The counts are those of the tests that start nginx and of the unit tests,
-# each counted apart; "both" has run in either.
+# The counts of the tests that start nginx and of the unit tests are added.
 
 set -eu
 . "$(dirname "$0")/steps.sh"
