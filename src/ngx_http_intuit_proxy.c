@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_uint_t ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_uint_t ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_server_named(ngx_http_request_t *r,
@@ -228,7 +229,9 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e  e;
 
     if (!ngx_http_intuit_proxy_guarded(ctx, ilcf)
-        && !(ngx_http_intuit_proxy_local(r) && ngx_http_intuit_proxy_host(r)))
+        && (!ngx_http_intuit_proxy_local(r)
+            || !ngx_http_intuit_proxy_host(r)
+            || ngx_http_intuit_proxy_forwarded(r)))
     {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
@@ -292,6 +295,39 @@ ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
 
     return ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
            || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK);
+}
+
+
+/*
+ * Behind a load balancer or a tunnel on this machine everybody's connection
+ * comes from it, and realip may take an address from the client's own words.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, k;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  *names[] = {
+        "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
+    };
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (k = 0; names[k]; k++) {
+                if (ngx_intuit_header_is(&h[i].key, names[k])) {
+                    return 1;
+                }
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -369,17 +405,16 @@ ngx_http_intuit_proxy_host(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_server_named(ngx_http_request_t *r, ngx_str_t *host)
 {
-    ngx_str_t                  wanted;
-    ngx_uint_t                 i;
-    ngx_http_server_name_t    *name;
-    ngx_http_core_srv_conf_t  *cscf;
+    ngx_str_t                    wanted, *name;
+    ngx_uint_t                   i;
+    ngx_http_intuit_srv_conf_t  *iscf;
 
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    name = cscf->server_names.elts;
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    name = iscf->names.elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
+    for (i = 0; i < iscf->names.nelts; i++) {
 
-        wanted = name[i].name;
+        wanted = name[i];
 
         if (wanted.len == host->len
             && ngx_strncasecmp(wanted.data, host->data, host->len) == 0)

@@ -15,6 +15,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_intuit_server_init(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf);
+static ngx_int_t ngx_http_intuit_server_names(ngx_conf_t *cf,
+    ngx_http_intuit_srv_conf_t *iscf, ngx_http_core_srv_conf_t *cscf);
 static ngx_int_t ngx_http_intuit_server_add(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf, ngx_http_intuit_use_t *use,
     ngx_http_intuit_uri_t *uri);
@@ -50,6 +52,7 @@ ngx_http_intuit_servers_init(ngx_conf_t *cf)
         iscf = cscf[s]->ctx->srv_conf[ngx_http_intuit_auth_module.ctx_index];
 
         if (ngx_http_intuit_server_init(cf, iscf) != NGX_OK
+            || ngx_http_intuit_server_names(cf, iscf, cscf[s]) != NGX_OK
             || ngx_http_intuit_server_cookies(cf, iscf) != NGX_OK)
         {
             return NGX_ERROR;
@@ -134,6 +137,42 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
             {
                 return NGX_ERROR;
             }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* core keeps its list in the temporary pool */
+
+static ngx_int_t
+ngx_http_intuit_server_names(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
+    ngx_http_core_srv_conf_t *cscf)
+{
+    ngx_str_t               *copy;
+    ngx_uint_t               i;
+    ngx_http_server_name_t  *name;
+
+    if (ngx_array_init(&iscf->names, cf->pool, 1, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    name = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+
+        copy = ngx_array_push(&iscf->names);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        copy->len = name[i].name.len;
+        copy->data = ngx_pstrdup(cf->pool, &name[i].name);
+        if (copy->data == NULL) {
+            return NGX_ERROR;
         }
     }
 
