@@ -22,6 +22,7 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_proxy_end(ngx_http_request_t *r,
@@ -475,7 +476,7 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_intuit_api_path(&path)) {
+    if (!ngx_intuit_api_path(&path) || !ngx_http_intuit_proxy_args(&args)) {
         goto refused;
     }
 
@@ -561,6 +562,23 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
 
     return NGX_OK;
+}
+
+
+/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_args(const ngx_str_t *args)
+{
+    size_t  i;
+
+    for (i = 0; i < args->len; i++) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
