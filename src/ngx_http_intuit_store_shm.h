@@ -33,14 +33,15 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000001
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       1
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
+#define NGX_HTTP_INTUIT_SHM_TAKES        16
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -89,6 +90,7 @@ typedef struct {
     time_t                          ended;
     uint32_t                        state;
     uint32_t                        tid_len;
+    uint32_t                        taken;       /* sessions made of it */
     ngx_uint_t                      error;
     ngx_http_intuit_id_t            connection;
     ngx_http_intuit_shm_handout_t  *handout;     /* NULL: none, or over */
