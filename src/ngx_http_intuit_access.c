@@ -17,6 +17,8 @@ static ngx_int_t ngx_http_intuit_access_require(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_access_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static void ngx_http_intuit_ctx_cleanup(void *data);
+static ngx_uint_t ngx_http_intuit_session_allowed(
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_session_t *session);
 static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
     ngx_http_request_t *r);
 
@@ -440,7 +442,56 @@ ngx_http_intuit_identify(ngx_http_request_t *r,
 
     view->rc = (rc == NGX_OK || rc == NGX_DECLINED) ? rc : NGX_ERROR;
 
+    if (rc == NGX_OK
+        && !ngx_http_intuit_session_allowed(provider, &view->loaded.session))
+    {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit session is ended: provider \"%V\" no longer "
+                      "allows its company or e-mail address",
+                      &provider->name);
+
+        (void) ngx_http_intuit_session_remove(provider->store, &view->id);
+
+        ngx_memzero(&view->loaded, sizeof(ngx_http_intuit_loaded_t));
+        view->rc = NGX_DECLINED;
+    }
+
     return view->rc;
+}
+
+
+/* sessions outlive a reload, and the rules under which they were made */
+
+static ngx_uint_t
+ngx_http_intuit_session_allowed(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_session_t *session)
+{
+    ngx_str_t   *rule;
+    ngx_uint_t   i;
+
+    rule = provider->allow_realm.elts;
+
+    for (i = 0; i < provider->allow_realm.nelts; i++) {
+        if (rule[i].len == session->realm.len
+            && ngx_memcmp(rule[i].data, session->realm.data, rule[i].len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i && i == provider->allow_realm.nelts) {
+        return 0;
+    }
+
+    rule = provider->allow_email.elts;
+
+    for (i = 0; i < provider->allow_email.nelts; i++) {
+        if (ngx_intuit_email_matches(&session->email, &rule[i])) {
+            return 1;
+        }
+    }
+
+    return i == 0;
 }
 
 

@@ -168,7 +168,8 @@ typedef struct {
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
-    ngx_array_t                  names;        /* ngx_str_t, of server_name */
+    ngx_array_t                  names;        /* ngx_str_t; core's are gone
+                                                * after configuration */
 } ngx_http_intuit_srv_conf_t;
 
 typedef struct {

@@ -525,6 +525,12 @@ ngx_http_intuit_provider_tls(ngx_conf_t *cf,
                    "put the block before the locations with intuit_proxy");
     }
 
+    if (provider->early && provider->ssl_crl.len) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"ssl_crl\" comes too late: put the block before the "
+                   "locations with intuit_proxy");
+    }
+
     if (!provider->own_ca) {
         ngx_http_intuit_ca_bundle(&provider->ssl_trusted_certificate);
     }

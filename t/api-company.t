@@ -127,9 +127,11 @@ for my $case (
     [ 200, 'loopback, v6', 'X-From' => '::1' ],
     [ 200, 'loopback, mapped', 'X-From' => '::ffff:127.0.0.1' ],
     [ 403, 'no loopback, mapped', 'X-From' => '::ffff:192.0.2.7' ],
-    [ 200, 'forwarded headers are not asked', 'X-Forwarded-For' => '192.0.2.7',
-        'X-Forwarded-Host' => 'evil.example', Forwarded => 'for=192.0.2.7' ],
-    [ 403, '... either way', 'X-From' => '192.0.2.7',
+    [ 403, 'what another proxy of this machine forwards',
+        'X-Forwarded-For' => '192.0.2.7' ],
+    [ 200, 'a name that is said to be forwarded',
+        'X-Forwarded-Host' => 'evil.example' ],
+    [ 403, 'the network, as if forwarded for loopback', 'X-From' => '192.0.2.7',
         'X-Forwarded-For' => '127.0.0.1', 'X-Real-IP' => '127.0.0.1' ])
 {
     my ($status, $name, @headers) = @$case;
