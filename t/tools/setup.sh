@@ -18,6 +18,7 @@ missing=()
 
 command_missing() { ! command -v "$1" > /dev/null; }
 file_missing()    { [ ! -e "$1" ]; }
+pattern_missing() { ! compgen -G "$1" > /dev/null; }
 
 # need PACKAGE PROBE ARGUMENT
 need() {
@@ -61,6 +62,10 @@ need_for_test() {
     need_for_demo
     need chromium        command_missing chromium
     need procps          command_missing ps
+
+    # the clock of some tests
+    need libfaketime     pattern_missing \
+        '/usr/lib/*/faketime/libfaketime.so.1'
 
     if node_modules_missing; then
         need npm             command_missing npm
