@@ -859,6 +859,7 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->zone_size = 0;
      *     imcf->resolver = NULL;
      *     imcf->keep_id_token = 0;
+     *     imcf->token_used = 0;
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
