@@ -30,7 +30,9 @@ build:        ## the module: build/release/, and build/debug/ with extra checks
 	@$(TOOLS)/build-module.sh debug
 	@echo "build/release/$(MODULE) is ready"
 
-install: build ## copy the module to where nginx looks for modules (DESTDIR=)
+install:      ## copy the module to where nginx looks for modules (DESTDIR=)
+	@$(TOOLS)/setup.sh build
+	@$(TOOLS)/build-module.sh release
 	@install -D -m 644 build/release/$(MODULE) \
 	    "$(DESTDIR)$(MODULES_DIR)/$(MODULE)"
 	@echo "$(DESTDIR)$(MODULES_DIR)/$(MODULE) is installed; begin nginx.conf" \
