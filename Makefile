@@ -12,6 +12,7 @@ MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/
 
 JOBS  = 2
 TESTS = t
+CELLS = bookworm trixie sid static
 T     =
 S     = 60
 
@@ -19,7 +20,7 @@ export JOBS TESTS
 
 
 .PHONY: all build install demo demo-check test test-all clean help
-.PHONY: asan fuzz analyse valgrind coverage
+.PHONY: asan fuzz analyse valgrind coverage matrix
 
 all: build    ## the same as build
 
@@ -84,6 +85,9 @@ valgrind:     ## some tests under valgrind
 coverage:     ## all tests on a counting build: lines and branches (TESTS=)
 	@$(TOOLS)/setup.sh test
 	@$(TOOLS)/coverage.sh
+
+matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
+	@TESTS='$(TESTS)' JOBS='$(JOBS)' $(TOOLS)/matrix.sh $(CELLS)
 
 clean:        ## remove what was built
 	@rm -rf build t/node_modules

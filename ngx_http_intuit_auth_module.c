@@ -263,6 +263,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       offsetof(ngx_http_intuit_provider_t, login_timeout),
       NULL },
 
+    { ngx_string("refresh_before"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, refresh_before),
+      NULL },
+
     { ngx_string("leeway"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -596,6 +603,7 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";", &ca);
     }
 
@@ -714,7 +722,10 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    imcf->keep_id_token = ngx_http_intuit_id_token_used(cf);
+    imcf->keep_id_token = ngx_http_intuit_variable_used(cf,
+                                                        "intuit_id_token");
+    imcf->token_used = ngx_http_intuit_variable_used(cf,
+                                                     "intuit_access_token");
 
     provider = imcf->providers.elts;
 
@@ -747,8 +758,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
 
 /*
- * Handlers of a phase run from the array's end: the first place is the last
- * to be asked.
+ * Handlers of a phase run from the array's end, so that the one in front is the
+ * last to be asked; but those of the log phase run from its front.
  */
 
 static ngx_int_t
@@ -762,13 +773,14 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
     static struct {
         ngx_uint_t              phase;
         ngx_http_handler_pt     handler;
-        ngx_uint_t              last;
+        ngx_uint_t              front;
     } phases[] = {
         { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1 },
         { 0, NULL, 0 }
     };
 
@@ -783,7 +795,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (phases[i].last) {
+        if (phases[i].front) {
             h = handlers->elts;
             ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(*h));
         }
@@ -839,6 +851,17 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     imcf->store = NULL;
+     *     imcf->zone_name = { 0, NULL };
+     *     imcf->zone_size = 0;
+     *     imcf->resolver = NULL;
+     *     imcf->keep_id_token = 0;
+     *     imcf->token_used = 0;
+     */
+
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
                        sizeof(ngx_http_intuit_provider_t *))
         != NGX_OK
@@ -862,6 +885,8 @@ ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
     if (iscf == NULL) {
         return NULL;
     }
+
+    /* iscf->names is made in postconfiguration, by server_name */
 
     if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
         != NGX_OK

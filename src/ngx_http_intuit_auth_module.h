@@ -81,6 +81,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_CLIENT_ADDRESS,         /* realm= without a guard */
     NGX_HTTP_INTUIT_E_STORE,
     NGX_HTTP_INTUIT_E_BUSY,
+    NGX_HTTP_INTUIT_E_RECONNECT,              /* the connection has ended */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -161,11 +162,14 @@ typedef struct {
     size_t                       zone_size;
     ngx_resolver_t              *resolver;
     ngx_uint_t                   keep_id_token;
+    ngx_uint_t                   token_used;   /* $intuit_access_token */
 } ngx_http_intuit_main_conf_t;
 
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
+    ngx_array_t                  names;        /* ngx_str_t; core's are gone
+                                                * after configuration */
 } ngx_http_intuit_srv_conf_t;
 
 typedef struct {
@@ -218,6 +222,9 @@ struct ngx_http_intuit_ctx_s {
     void                       (*resume)(ngx_http_request_t *r);
     ngx_http_intuit_provider_t  *provider;     /* whose answer is awaited */
     ngx_http_intuit_id_t         login;        /* the attempt waited for */
+    ngx_http_intuit_id_t         connection;   /* ... or the connection, */
+    uint64_t                     generation;   /* for a later one of it */
+    ngx_uint_t                   waits;        /* for refreshes */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -235,6 +242,9 @@ extern ngx_module_t  ngx_http_intuit_auth_module;
 
 /* SERVER_REWRITE, last: takes our own URIs out of the location search. */
 ngx_int_t ngx_http_intuit_endpoint_handler(ngx_http_request_t *r);
+
+/* LOG, first: no code in access_log, whoever answered. */
+ngx_int_t ngx_http_intuit_log_handler(ngx_http_request_t *r);
 
 /* ACCESS, last: the session gate. */
 ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
@@ -280,8 +290,8 @@ ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 /* 1: the browser asks ahead of its user. */
 ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
-/* The value of a request header by its lower-case name, NULL: absent (or
- * there more than once). */
+/* The value of a request header by its lower-case name, NULL: absent.  Of one
+ * that is there more than once no value is believed: it is empty. */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
 
 
@@ -335,8 +345,11 @@ ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
 
 ngx_int_t ngx_http_intuit_add_variables(ngx_conf_t *cf);
 
-/* 1: a directive uses $intuit_id_token (asked in postconfiguration). */
-ngx_uint_t ngx_http_intuit_id_token_used(ngx_conf_t *cf);
+/*
+ * Does the configuration use this variable (by a directive that indexes it)?
+ * To be asked in postconfiguration.
+ */
+ngx_uint_t ngx_http_intuit_variable_used(ngx_conf_t *cf, const char *name);
 
 /* When a pair can no longer be refreshed, by what Intuit has said; 0:
  * unknown. */
@@ -372,9 +385,9 @@ ngx_uint_t ngx_http_intuit_error_status(ngx_http_intuit_error_e error);
 /*
  * Sends a complete answer with our own security headers: Cache-Control:
  * no-store, X-Content-Type-Options, Referrer-Policy: no-referrer (unless the
- * caller has added another), Content-Security-Policy (html only).  type: "text/html", "application/json".
- * The request body is discarded.  Returns what ngx_http_finalize_request()
- * takes.
+ * caller has added another), Content-Security-Policy (html only).  type:
+ * "text/html", "application/json".  The request body is discarded.  Returns
+ * what ngx_http_finalize_request() takes.
  */
 ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body);

@@ -361,11 +361,12 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     provider = ctx->provider;
     now = ngx_time();
 
-    rc = ngx_http_intuit_login_begin(provider->store, &ctx->login,
-                       now + ngx_http_intuit_job_deadline(provider) / 1000 + 2,
-                       ctx->attempt.created + provider->login_timeout
-                       + provider->leeway + 1,
-                       now, r->pool, &login);
+    login.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
+    login.expires = ctx->attempt.created + provider->login_timeout
+                    + provider->leeway + 1;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &ctx->login, now,
+                                     r->pool, &login);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_intuit_callback_outcome(r, ctx, &login);
@@ -418,7 +419,12 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
 
     ctx->tid = login->tid;
 
-    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && login->session.len) {
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE
+        && login->session.len
+        && ngx_http_intuit_login_take(ctx->provider->store, &ctx->login,
+                                      ngx_time())
+           == NGX_OK)
+    {
         return ngx_http_intuit_callback_session(r, ctx, login);
     }
 
@@ -427,7 +433,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
     }
 
     if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE) {
-        /* over for longer than anybody waits */
+        /* over for longer, or asked for more often, than anybody needs */
         return ngx_http_intuit_callback_stateless(r, ctx);
     }
 

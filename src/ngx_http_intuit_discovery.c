@@ -7,6 +7,7 @@
 
 #define NGX_HTTP_INTUIT_DAY             86400
 #define NGX_HTTP_INTUIT_RETRY           10      /* s after a failure */
+#define NGX_HTTP_INTUIT_RETRY_NEEDED    1       /* s where nothing else helps */
 #define NGX_HTTP_INTUIT_KEYS_COOLDOWN   10      /* s between two reads */
 
 
@@ -34,18 +35,21 @@ ngx_int_t
 ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
     ngx_pool_t *pool, ngx_intuit_endpoints_t *endpoints)
 {
-    time_t                      now;
+    time_t                      now, retry;
     ngx_intuit_endpoints_t      literal;
     ngx_http_intuit_runtime_t  *rt;
 
     rt = provider->runtime;
     now = ngx_time();
 
+    retry = (rt->document_pool || provider->config_url.len == 0)
+            ? NGX_HTTP_INTUIT_RETRY : NGX_HTTP_INTUIT_RETRY_NEEDED;
+
     if (!rt->document_busy
         && (rt->document_pool == NULL
             || now - rt->document_read >= NGX_HTTP_INTUIT_DAY)
         && (rt->document_tried == 0
-            || now - rt->document_tried >= NGX_HTTP_INTUIT_RETRY
+            || now - rt->document_tried >= retry
             || now < rt->document_tried))
     {
         (void) ngx_http_intuit_document_start(provider);
@@ -187,16 +191,23 @@ ngx_http_intuit_document_read(ngx_http_intuit_job_t *job)
 static void
 ngx_http_intuit_document_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
+    ngx_http_intuit_runtime_t  *rt;
+
     (void) rc;
 
-    job->provider->runtime->document_busy = 0;
+    rt = job->provider->runtime;
+
+    /* those who waited must not find that it is time for another try */
+
+    rt->document_tried = ngx_time();
+    rt->document_busy = 0;
 }
 
 
 ngx_int_t
 ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
 {
-    time_t                      now;
+    time_t                      now, cooldown;
     ngx_http_intuit_fetch_t     request;
     ngx_http_intuit_runtime_t  *rt;
 
@@ -207,8 +218,11 @@ ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job, const ngx_str_t *url)
         return NGX_BUSY;
     }
 
+    cooldown = rt->keys_pool ? NGX_HTTP_INTUIT_KEYS_COOLDOWN
+                             : NGX_HTTP_INTUIT_RETRY_NEEDED;
+
     if (rt->keys_tried && now >= rt->keys_tried
-        && now - rt->keys_tried < NGX_HTTP_INTUIT_KEYS_COOLDOWN)
+        && now - rt->keys_tried < cooldown)
     {
         return NGX_DECLINED;
     }
@@ -243,12 +257,12 @@ ngx_int_t
 ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
     const ngx_intuit_endpoints_t *endpoints)
 {
-    ngx_pool_t                  *pool;
-    ngx_uint_t                   i, bits;
-    ngx_intuit_jwk_t            *key;
-    ngx_intuit_jwks_t            keys;
-    ngx_http_intuit_fetch_t     *fetch;
-    ngx_http_intuit_runtime_t   *rt;
+    ngx_pool_t                 *pool;
+    ngx_uint_t                  i, bits;
+    ngx_intuit_jwk_t           *key;
+    ngx_intuit_jwks_t           keys;
+    ngx_http_intuit_fetch_t    *fetch;
+    ngx_http_intuit_runtime_t  *rt;
 
     fetch = job->fetch;
     rt = job->provider->runtime;
@@ -257,9 +271,6 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit signing keys could not be read (status %ui)",
                       fetch->status);
-
-        /* nothing was learnt: the next login may ask again */
-        rt->keys_tried = 0;
         return NGX_ERROR;
     }
 
@@ -292,6 +303,10 @@ ngx_http_intuit_keys_store(ngx_http_intuit_job_t *job,
 
     if (rt->keys_pool) {
         ngx_destroy_pool(rt->keys_pool);
+
+    } else {
+        /* the cooldown is for unknown kids, which the first set is not for */
+        rt->keys_tried = 0;
     }
 
     rt->keys_pool = pool;

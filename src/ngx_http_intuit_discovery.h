@@ -22,6 +22,8 @@ struct ngx_http_intuit_runtime_s {
     time_t                    keys_tried;
     ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
+    time_t                    refresh_hold;    /* no refresh before */
+
     ngx_event_t               probe;
     ngx_msec_t                probe_delay;
     ngx_uint_t                probe_tries;
@@ -46,8 +48,8 @@ ngx_uint_t ngx_http_intuit_endpoints_ready(
 
 /*
  * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN, or
- * NGX_DECLINED: asked too short a time ago (10 s), or NGX_BUSY: another job
- * is reading them, or NGX_ERROR.
+ * NGX_DECLINED: asked too short a time ago (10 s, or 1 s while there are no
+ * keys), or NGX_BUSY: another job is reading them, or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_keys_fetch(ngx_http_intuit_job_t *job,
     const ngx_str_t *url);

@@ -212,7 +212,14 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_SERVICE_UNAVAILABLE, "too_busy",
       "Too many requests are waiting",
       "Please try again in a moment.",
-      NGX_LOG_WARN, 1, 0 }
+      NGX_LOG_WARN, 1, 0 },
+
+    /* NGX_HTTP_INTUIT_E_RECONNECT */
+    { NGX_HTTP_UNAUTHORIZED, "reconnect_required",
+      "The company has to be connected again",
+      "Intuit has ended the connection to this company. An administrator of "
+      "the company has to sign in again; open login_uri in a browser.",
+      NGX_LOG_WARN, 0, 1 }
 };
 
 

@@ -71,9 +71,9 @@ ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     ngx_http_intuit_exchange_ctx_t *ctx,
     const ngx_http_intuit_exchange_t *exchange)
 {
-    ngx_uint_t         i;
-    const ngx_str_t   *from[3];
-    ngx_str_t         *to[3];
+    ngx_uint_t        i;
+    const ngx_str_t  *from[3];
+    ngx_str_t        *to[3];
 
     ctx->in = *exchange;
 

@@ -36,7 +36,9 @@ ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
-    if (ctx->in.realm.len) {
+    /* people of one company do not share what is theirs alone */
+
+    if (job->provider->company && ctx->in.realm.len) {
         rc = ngx_http_intuit_exchange_connection(job, &pair);
 
         if (rc != NGX_OK) {
@@ -111,9 +113,12 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
 
     session->created = now;
     session->expires = now + job->provider->session_timeout;
-    session->realm = ctx->in.realm;
     session->sub = ctx->jwt.sub;
     session->userinfo = ctx->userinfo_text;
+
+    if (job->provider->company) {
+        session->realm = ctx->in.realm;
+    }
 
     if (pair->refresh_expires && pair->refresh_expires < session->expires) {
         session->expires = pair->refresh_expires;

@@ -12,6 +12,7 @@ static ngx_int_t ngx_http_intuit_fetch_body(ngx_http_request_t *sr,
 static void ngx_http_intuit_fetch_enter(ngx_http_request_t *sr);
 static ngx_int_t ngx_http_intuit_fetch_done(ngx_http_request_t *sr,
     void *data, ngx_int_t rc);
+static ngx_uint_t ngx_http_intuit_fetch_whole(ngx_http_request_t *sr);
 static void ngx_http_intuit_fetch_answer(ngx_http_request_t *sr,
     ngx_http_intuit_fetch_t *fetch);
 static ngx_int_t ngx_http_intuit_fetch_url_variable(ngx_http_request_t *r,
@@ -70,6 +71,16 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
 
     r = job->request;
 
+    if (job->provider->ssl_trusted_certificate.len == 0
+        && request->url.len > 6
+        && ngx_strncasecmp(request->url.data, (u_char *) "https:", 6) == 0)
+    {
+        ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                      "intuit has no CA bundle to verify \"%V\" with: set "
+                      "\"ssl_trusted_certificate\"", &request->url);
+        return NGX_ERROR;
+    }
+
     fetch = ngx_palloc(job->pool, sizeof(ngx_http_intuit_fetch_t));
     ps = ngx_palloc(job->pool, sizeof(ngx_http_post_subrequest_t));
 
@@ -81,6 +92,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     fetch->rc = NGX_ERROR;
     fetch->status = 0;
     fetch->done = 0;
+    fetch->sent = 0;
     ngx_str_null(&fetch->answer);
     ngx_str_null(&fetch->tid);
 
@@ -100,6 +112,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
         return NGX_ERROR;
     }
 
+    fetch->subrequest = sr;
     sr->write_event_handler = ngx_http_intuit_fetch_enter;
 
     ngx_memzero(&sr->headers_in, sizeof(ngx_http_headers_in_t));
@@ -253,11 +266,12 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     fetch->done = 1;
+    fetch->sent = (sr->upstream && sr->upstream->request_sent);
 
     /* what core was doing is no longer what the next line is about */
     c->log->action = NULL;
 
-    if (rc == NGX_OK && sr->upstream && sr->headers_out.status) {
+    if (rc == NGX_OK && ngx_http_intuit_fetch_whole(sr)) {
         ngx_http_intuit_fetch_answer(sr, fetch);
     }
 
@@ -266,6 +280,41 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                   rc, fetch->status, fetch->answer.len, &fetch->tid);
 
     return NGX_OK;
+}
+
+
+/* core says NGX_OK when the body of an answer was cut off, too */
+
+static ngx_uint_t
+ngx_http_intuit_fetch_whole(ngx_http_request_t *sr)
+{
+    ngx_event_pipe_t  *p;
+
+    if (sr->upstream == NULL || sr->headers_out.status == 0) {
+        return 0;
+    }
+
+    p = sr->upstream->pipe;
+
+    /* length: what is still to come, -1 when only the end will tell */
+
+    return p == NULL
+           || (!p->upstream_error && !p->downstream_error && p->length <= 0);
+}
+
+
+void
+ngx_http_intuit_fetch_abort(ngx_http_intuit_job_t *job)
+{
+    ngx_http_request_t  *sr;
+
+    if (job->fetch == NULL || job->fetch->done) {
+        return;
+    }
+
+    sr = job->fetch->subrequest;
+
+    job->fetch->sent = (sr->upstream && sr->upstream->request_sent);
 }
 
 

@@ -33,6 +33,9 @@ typedef struct {
     ngx_str_t      answer;           /* body, at most 64 KiB */
     ngx_str_t      tid;              /* intuit_tid, log-safe; may be empty */
     unsigned       done:1;
+    unsigned       sent:1;           /* it may have reached the server */
+
+    ngx_http_request_t  *subrequest; /* private to fetch.c */
 } ngx_http_intuit_fetch_t;
 
 
@@ -47,6 +50,9 @@ struct ngx_http_intuit_provider_s;
  */
 ngx_int_t ngx_http_intuit_fetch(struct ngx_http_intuit_job_s *job,
     const ngx_http_intuit_fetch_t *request);
+
+/* The job is about to drop a running fetch: sets sent. */
+void ngx_http_intuit_fetch_abort(struct ngx_http_intuit_job_s *job);
 
 /*
  * Builds the provider's private location configuration (postconfiguration).

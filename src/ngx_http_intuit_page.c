@@ -134,11 +134,11 @@ ngx_http_intuit_redirect(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t
 ngx_http_intuit_send_body(ngx_http_request_t *r, ngx_str_t *body)
 {
-    ngx_int_t           rc;
-    ngx_buf_t          *b;
-    ngx_str_t           value;
-    ngx_uint_t          i;
-    ngx_chain_t         out;
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_str_t     value;
+    ngx_uint_t    i;
+    ngx_chain_t   out;
 
     static const char  *headers[][2] = {
         { "Cache-Control", "no-store" },

@@ -78,9 +78,10 @@ ngx_http_intuit_probe_timer(ngx_event_t *ev)
         return;
     }
 
-    rc = ngx_http_intuit_login_begin(provider->store, &id,
-                        now + ngx_http_intuit_job_deadline(provider) / 1000 + 2,
-                        now + NGX_HTTP_INTUIT_PROBE_KEEP, now, pool, &probe);
+    probe.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
+    probe.expires = now + NGX_HTTP_INTUIT_PROBE_KEEP;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &id, now, pool, &probe);
 
     ngx_destroy_pool(pool);
 
@@ -143,6 +144,7 @@ ngx_http_intuit_probe_id(ngx_http_intuit_provider_t *provider,
 static ngx_int_t
 ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 {
+    ngx_int_t                    rc;
     ngx_str_t                    code, verifier;
     ngx_intuit_endpoints_t       endpoints;
     ngx_http_intuit_fetch_t      request;
@@ -150,9 +152,14 @@ ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 
     provider = job->provider;
 
-    if (ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints)
-        != NGX_OK)
-    {
+    rc = ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints);
+
+    if (rc == NGX_AGAIN) {
+        job->step = ngx_http_intuit_probe_fetch;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 

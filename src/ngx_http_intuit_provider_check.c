@@ -519,10 +519,16 @@ static ngx_int_t
 ngx_http_intuit_provider_tls(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
-    if (provider->early && provider->own_ca) {
+    if (provider->early && (provider->own_ca || provider->ssl_crl.len)) {
         return ngx_http_intuit_provider_error(cf, provider,
-                   "\"ssl_trusted_certificate\" comes too late: put the block "
-                   "before the locations with intuit_proxy");
+                   "\"ssl_trusted_certificate\" or \"ssl_crl\" comes too late: "
+                   "put the block before the locations with intuit_proxy");
+    }
+
+    if (provider->early && provider->ssl_crl.len) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"ssl_crl\" comes too late: put the block before the "
+                   "locations with intuit_proxy");
     }
 
     if (!provider->own_ca) {

@@ -4,7 +4,7 @@
  * company only.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_refresh.h"
 
 
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_uint_t ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_uint_t ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_server_named(ngx_http_request_t *r,
@@ -21,6 +22,9 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_proxy_end(ngx_http_request_t *r,
@@ -121,8 +125,6 @@ ngx_int_t
 ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
-    const ngx_str_t             *realm;
-    const ngx_intuit_pair_t     *pair;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_loc_conf_t  *ilcf;
 
@@ -154,28 +156,28 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    pair = ngx_http_intuit_view_pair(&ctx->api);
-    realm = &ctx->api.loaded.connection.realm;
-
-    if (pair == NULL || !ctx->api.loaded.has_connection) {
+    if (!ctx->api.loaded.has_connection) {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_NOT_CONNECTED, NULL);
         return ngx_http_intuit_proxy_end(r, rc);
     }
 
-    rc = ngx_http_intuit_proxy_url(r, ctx, realm);
+    /* what is refused anyway must not cost a refresh */
+
+    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (pair->expires <= ngx_time()) {
-        rc = ngx_http_intuit_fail(r, ilcf->proxy,
-                                  NGX_HTTP_INTUIT_E_LOGIN_REQUIRED,
-                                  "the access token has expired");
-        return ngx_http_intuit_proxy_end(r, rc);
+    rc = ngx_http_intuit_proxy_token(r, ctx);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    if (ngx_http_intuit_proxy_inject(r, ctx, pair) != NGX_OK) {
+    if (ngx_http_intuit_proxy_inject(r, ctx,
+                                     &ctx->api.loaded.connection.current)
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -228,7 +230,9 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e  e;
 
     if (!ngx_http_intuit_proxy_guarded(ctx, ilcf)
-        && !(ngx_http_intuit_proxy_local(r) && ngx_http_intuit_proxy_host(r)))
+        && (!ngx_http_intuit_proxy_local(r)
+            || !ngx_http_intuit_proxy_host(r)
+            || ngx_http_intuit_proxy_forwarded(r)))
     {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
@@ -292,6 +296,39 @@ ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
 
     return ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
            || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK);
+}
+
+
+/*
+ * Behind a load balancer or a tunnel on this machine everybody's connection
+ * comes from it, and realip may take an address from the client's own words.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, k;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  *names[] = {
+        "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
+    };
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (k = 0; names[k]; k++) {
+                if (ngx_intuit_header_is(&h[i].key, names[k])) {
+                    return 1;
+                }
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -369,17 +406,16 @@ ngx_http_intuit_proxy_host(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_server_named(ngx_http_request_t *r, ngx_str_t *host)
 {
-    ngx_str_t                  wanted;
-    ngx_uint_t                 i;
-    ngx_http_server_name_t    *name;
-    ngx_http_core_srv_conf_t  *cscf;
+    ngx_str_t                   *name, wanted;
+    ngx_uint_t                   i;
+    ngx_http_intuit_srv_conf_t  *iscf;
 
-    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-    name = cscf->server_names.elts;
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    name = iscf->names.elts;
 
-    for (i = 0; i < cscf->server_names.nelts; i++) {
+    for (i = 0; i < iscf->names.nelts; i++) {
 
-        wanted = name[i].name;
+        wanted = name[i];
 
         if (wanted.len == host->len
             && ngx_strncasecmp(wanted.data, host->data, host->len) == 0)
@@ -440,7 +476,7 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_intuit_api_path(&path)) {
+    if (!ngx_intuit_api_path(&path) || !ngx_http_intuit_proxy_args(&args)) {
         goto refused;
     }
 
@@ -526,6 +562,59 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
 
     return NGX_OK;
+}
+
+
+/* a token that serves; NGX_OK, or what the handler returns */
+
+static ngx_int_t
+ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->api.provider;
+
+    rc = ngx_http_intuit_refresh_view(r, ctx, &ctx->api);
+
+    if (rc == NGX_OK || rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    if (rc == NGX_DECLINED && ngx_http_intuit_navigation(r)) {
+        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri, 1);
+
+        if (rc != NGX_AGAIN) {
+            return ngx_http_intuit_proxy_end(r, rc);
+        }
+
+        rc = NGX_DECLINED;
+    }
+
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_DECLINED ? NGX_HTTP_INTUIT_E_RECONNECT
+                              : rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                              : NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                              "the access token has expired");
+
+    return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_args(const ngx_str_t *args)
+{
+    size_t  i;
+
+    for (i = 0; i < args->len; i++) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -15,6 +15,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_intuit_server_init(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf);
+static ngx_int_t ngx_http_intuit_server_names(ngx_conf_t *cf,
+    ngx_http_core_srv_conf_t *cscf, ngx_http_intuit_srv_conf_t *iscf);
 static ngx_int_t ngx_http_intuit_server_add(ngx_conf_t *cf,
     ngx_http_intuit_srv_conf_t *iscf, ngx_http_intuit_use_t *use,
     ngx_http_intuit_uri_t *uri);
@@ -50,7 +52,8 @@ ngx_http_intuit_servers_init(ngx_conf_t *cf)
         iscf = cscf[s]->ctx->srv_conf[ngx_http_intuit_auth_module.ctx_index];
 
         if (ngx_http_intuit_server_init(cf, iscf) != NGX_OK
-            || ngx_http_intuit_server_cookies(cf, iscf) != NGX_OK)
+            || ngx_http_intuit_server_cookies(cf, iscf) != NGX_OK
+            || ngx_http_intuit_server_names(cf, cscf[s], iscf) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -135,6 +138,45 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
                 return NGX_ERROR;
             }
         }
+    }
+
+    return NGX_OK;
+}
+
+
+/* core's own array is gone once the configuration has been read */
+
+static ngx_int_t
+ngx_http_intuit_server_names(ngx_conf_t *cf, ngx_http_core_srv_conf_t *cscf,
+    ngx_http_intuit_srv_conf_t *iscf)
+{
+    ngx_str_t               *name;
+    ngx_uint_t               i;
+    ngx_http_server_name_t  *names;
+
+    names = cscf->server_names.elts;
+
+    if (ngx_array_init(&iscf->names, cf->pool, cscf->server_names.nelts + 1,
+                       sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+
+#if (NGX_PCRE)
+        if (names[i].regex) {
+            continue;
+        }
+#endif
+
+        name = ngx_array_push(&iscf->names);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        *name = names[i].name;
     }
 
     return NGX_OK;

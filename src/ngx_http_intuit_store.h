@@ -25,6 +25,7 @@
 
 
 #define NGX_HTTP_INTUIT_ID_LEN       32
+#define NGX_HTTP_INTUIT_LEASE_LEN    16
 #define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
 
 
@@ -51,6 +52,7 @@ typedef struct {
     ngx_http_intuit_login_state_e  state;
     ngx_uint_t                error;            /* the flow's own number */
     time_t                    deadline;         /* of a pending job */
+    time_t                    expires;          /* of a new claim */
     time_t                    ended;            /* when done or failed */
     ngx_str_t                 session;          /* encoded; empty if expired */
     ngx_http_intuit_id_t      connection;       /* zero: none */
@@ -115,16 +117,40 @@ ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id);
 
 /*
+ * The lease: the right to refresh a connection, for one owner (random bytes)
+ * until `deadline`, which must be later than the owner's job can end.  It
+ * survives a save.  NGX_OK; NGX_DECLINED: another owner has it, or there is
+ * no such connection.
+ */
+ngx_int_t ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
+    time_t now);
+
+/* Gives it back.  NGX_DECLINED: it was not (or no longer) this owner's. */
+ngx_int_t ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN]);
+
+/*
+ * For those who wait: the connection's generation, and whether somebody holds
+ * the lease.  NGX_DECLINED: no such connection.
+ */
+ngx_int_t ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now, uint64_t *generation,
+    ngx_uint_t *leased);
+
+/*
  * Claims a login attempt, once.  NGX_OK: the caller owns it and must end it
- * before `deadline`; NGX_DECLINED: it was claimed before, *login tells how it
- * stands (a pending one past its deadline is turned into failed, error 0).
- * The record lives until `expires`.  Failed ones may be dropped earlier for
- * want of room, the others never: NGX_BUSY.  Logins may use at most a quarter
- * of the zone.
+ * before login->deadline; NGX_DECLINED: it was claimed before, *login tells
+ * how it stands (a pending one past its deadline is turned into failed, error
+ * 0).  The record lives until login->expires; both are the caller's to set.
+ * Failed ones may be dropped earlier for want of room, the others never:
+ * NGX_BUSY.  Logins may use at most a quarter of the zone.
  */
 ngx_int_t ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
-    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login);
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login);
 
 /* How it stands.  NGX_DECLINED: no such attempt. */
 ngx_int_t ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
@@ -142,6 +168,14 @@ ngx_int_t ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
     time_t now);
+
+/*
+ * Asked before a session is made of what an attempt has handed out.
+ * NGX_DECLINED: it is over, or as many have been made as one login may: who
+ * repeats a callback must not drive others' sessions out.
+ */
+ngx_int_t ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
 
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);

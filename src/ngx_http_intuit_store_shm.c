@@ -364,6 +364,9 @@ ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
     ngx_memcpy(record->data, encoded->data, encoded->len);
 
     if (old != NULL) {
+        record->leased = old->leased;
+        ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
+
         ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
                                    &old->record);
     }
@@ -390,10 +393,14 @@ ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
 
 ngx_int_t
 ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, time_t deadline, time_t expires,
-    time_t now, ngx_pool_t *pool, ngx_http_intuit_login_t *login)
+    const ngx_http_intuit_id_t *id, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_login_t *login)
 {
+    time_t     deadline, expires;
     ngx_int_t  rc;
+
+    deadline = login->deadline;
+    expires = login->expires;
 
     for ( ;; ) {
         ngx_http_intuit_shm_lock(store);
@@ -404,6 +411,7 @@ ngx_http_intuit_login_begin(ngx_http_intuit_store_t *store,
             ngx_memzero(login, sizeof(ngx_http_intuit_login_t));
             login->state = NGX_HTTP_INTUIT_LOGIN_PENDING;
             login->deadline = deadline;
+            login->expires = expires;
         }
 
         if (rc != NGX_DECLINED) {
@@ -659,6 +667,33 @@ ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_attach(store, login, handout, size);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_int_t                     rc;
+    ngx_http_intuit_shm_login_t  *login;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    login = ngx_http_intuit_shm_login(store, id, now);
+
+    if (login != NULL
+        && login->handout != NULL
+        && login->taken < NGX_HTTP_INTUIT_SHM_TAKES)
+    {
+        login->taken++;
+        rc = NGX_OK;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
 }
 
 

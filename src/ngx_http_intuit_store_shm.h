@@ -33,14 +33,15 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000001
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       1
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
+#define NGX_HTTP_INTUIT_SHM_TAKES        64
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -77,6 +78,8 @@ typedef struct {
 typedef struct {
     ngx_http_intuit_shm_record_t    record;
     uint64_t                        generation;
+    time_t                          leased;      /* until; 0: to nobody */
+    u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;
@@ -89,6 +92,7 @@ typedef struct {
     time_t                          ended;
     uint32_t                        state;
     uint32_t                        tid_len;
+    uint32_t                        taken;       /* sessions made of it */
     ngx_uint_t                      error;
     ngx_http_intuit_id_t            connection;
     ngx_http_intuit_shm_handout_t  *handout;     /* NULL: none, or over */

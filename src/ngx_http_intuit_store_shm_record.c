@@ -6,8 +6,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_intuit_crypto.h"
 #include "ngx_http_intuit_store_shm.h"
+#include "ngx_intuit_crypto.h"
 
 
 /*

@@ -136,22 +136,22 @@ ngx_http_intuit_add_variables(ngx_conf_t *cf)
 
 
 ngx_uint_t
-ngx_http_intuit_id_token_used(ngx_conf_t *cf)
+ngx_http_intuit_variable_used(ngx_conf_t *cf, const char *name)
 {
+    size_t                      len;
     ngx_uint_t                  i;
-    ngx_str_t                   name;
     ngx_http_variable_t        *v;
     ngx_http_core_main_conf_t  *cmcf;
 
-    ngx_str_set(&name, "intuit_id_token");
+    len = ngx_strlen(name);
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     v = cmcf->variables.elts;
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
 
-        if (v[i].name.len == name.len
-            && ngx_memcmp(v[i].name.data, name.data, name.len) == 0)
+        if (v[i].name.len == len
+            && ngx_memcmp(v[i].name.data, name, len) == 0)
         {
             return 1;
         }
@@ -296,7 +296,7 @@ ngx_http_intuit_variable_string(ngx_http_request_t *r,
     case NGX_HTTP_INTUIT_VAR_ACCESS_TOKEN:
         pair = ngx_http_intuit_view_pair(view);
 
-        if (pair) {
+        if (pair && pair->expires > ngx_time()) {
             value = pair->access_token;
         }
 

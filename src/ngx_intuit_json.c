@@ -284,8 +284,8 @@ ngx_intuit_json_integer(const ngx_intuit_json_t *json, const char *name,
 static ngx_int_t
 ngx_intuit_json_decimal(const json_t *value, int64_t *n)
 {
-    size_t      i, len;
-    ngx_uint_t  minus;
+    size_t       i, len;
+    ngx_uint_t   minus;
     const char  *p;
 
     if (!json_is_string(value)) {
@@ -368,9 +368,9 @@ ngx_int_t
 ngx_intuit_json_strings(ngx_pool_t *pool, const ngx_intuit_json_t *json,
     const char *name, ngx_array_t *values)
 {
-    json_t      *v, *element;
-    size_t       i, n;
-    ngx_str_t   *s;
+    json_t     *v, *element;
+    size_t      i, n;
+    ngx_str_t  *s;
 
     if (ngx_intuit_json_member(json, name, &v) != NGX_OK) {
         return NGX_DECLINED;

@@ -4,11 +4,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include <jansson.h>
 #include "ngx_intuit_args.h"
 #include "ngx_intuit_crypto.h"
 #include "ngx_intuit_header.h"
 #include "ngx_intuit_oauth2.h"
+#include <jansson.h>
 
 
 #define NGX_INTUIT_SCOPE_SIZE          4096
@@ -60,9 +60,9 @@ ngx_int_t
 ngx_intuit_authorize_url(ngx_pool_t *pool, const ngx_str_t *endpoint,
     const ngx_intuit_authorize_t *a, ngx_str_t *url)
 {
-    u_char      *p;
-    size_t       i;
-    ngx_str_t    base, own, args, ours, query;
+    u_char     *p;
+    size_t      i;
+    ngx_str_t   base, own, args, ours, query;
 
     ngx_intuit_form_arg_t  form[] = {
         { "client_id", a->client_id, 0 },
@@ -139,9 +139,9 @@ static ngx_int_t
 ngx_intuit_append_args(ngx_pool_t *pool, const ngx_str_t *args,
     const ngx_str_t *taken, ngx_str_t *query)
 {
-    u_char      *p, *last, *end;
-    ngx_int_t    rc;
-    ngx_str_t    arg, raw, name;
+    u_char     *p, *last, *end;
+    ngx_int_t   rc;
+    ngx_str_t   arg, raw, name;
 
     if (args->len == 0) {
         return NGX_OK;

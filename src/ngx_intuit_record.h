@@ -31,6 +31,11 @@ typedef struct {
     ngx_intuit_pair_t   current;
     ngx_intuit_pair_t   spare;       /* access_token empty: none */
     ngx_uint_t          dead;        /* 1: current was refused for good */
+    time_t              retry_at;    /* no refresh before; 0: none failed */
+    time_t              failures;    /* of refreshing, in a row */
+    time_t              maybe_sent;  /* an unanswered refresh; 0: none */
+    ngx_str_t           error;       /* of the last failure; may be empty */
+    ngx_str_t           tid;         /* Intuit's, of the last answer */
 } ngx_intuit_connection_t;
 
 typedef struct {

@@ -83,6 +83,10 @@ is(join(' ', together(3, { barrier => 'keys', when => 'after',
     status => 500 })), '503 503 503', 'without keys nobody is signed in');
 is($t->sim->count(kind => 'jwks'), 1, 'and Intuit was asked once');
 
+# after a failure Intuit is left alone for a second
+my $until = time + 2;
+$t->wait_until(sub { time >= $until });
+
 is(join(' ', together(4, { barrier => 'keys' })), '302 302 302 302',
     'all who came together are signed in');
 is($t->sim->count(kind => 'jwks'), 1, 'after one question for the keys');

@@ -61,18 +61,8 @@ is($op->count('/jwks'), 1, 'the keys were read');
 
 $op->rotate;
 
-# however long the cooldown is, the keys are read once more, and then it works
-my $refused = 0;
-
-ok($t->wait_until(sub {
-    my $r = $op->login($t->jar, '/index.html');
-    return 1 if $r->status == 302;
-    $refused++;
-    sleep 1;
-    return 0;
-}, 30), 'a login with the second key');
-
-cmp_ok($refused, '>', 0, 'not at once: the keys had just been read');
+is($op->login($t->jar, '/index.html')->status, 302,
+    'a login with the second key');
 is($op->count('/jwks'), 2, 'they were read once more, not once a login');
 
 is($op->login($t->jar, '/index.html')->status, 302, 'and again, from memory');

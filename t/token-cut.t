@@ -83,12 +83,12 @@ sub outcome {
 for my $name (sort keys %form) {
     my $bytes = $form{$name};
     my $head = index($bytes, "\r\n\r\n") + 4;
-    my $tail = $name eq 'in chunks' ? index($bytes, "\r\n0\r\n") : length $bytes;
+    my $tail = length $bytes;
     my %seen;
 
     # every byte about the borders, each eleventh elsewhere
     for my $at (0 .. $tail - 1) {
-        next if $at % 11 && abs($at - $head) > 2 && $at < $tail - 3;
+        next if $at % 11 && abs($at - $head) > 2 && $at < $tail - 12;
         push @{ $seen{ outcome(substr $bytes, 0, $at) } }, $at;
     }
 

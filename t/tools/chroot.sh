@@ -25,7 +25,7 @@ shift || true
 [ $# -gt 0 ] || set -- 'apt-get install -y make' 'make demo-check' 'make test'
 
 [ "$(id -u)" = 0 ] || fail "this needs root"
-[[ $suite =~ ^[a-z]+$ ]] || fail "which Debian? Say bookworm or trixie"
+[[ $suite =~ ^[a-z]+$ ]] || fail "which Debian? Say bookworm, trixie or sid"
 command -v debootstrap > /dev/null || fail "please install debootstrap"
 
 codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -63,14 +63,19 @@ configure_apt() {
 
     rm -f "$root"/etc/apt/sources.list
 
-    for file in $(own_sources); do
-        sed "s/\b$codename\b/$suite/g" "$file" > "$root$file"
-    done
+    if [ "$suite" = sid ]; then
+        # it has no updates, and no security archive of its own
+        echo "deb $(mirror) sid main" > "$root/etc/apt/sources.list"
+    else
+        for file in $(own_sources); do
+            sed "s/\b$codename\b/$suite/g" "$file" > "$root$file"
+        done
+    fi
 
     # how packages are fetched here: proxies, the age of a mirror
-    for file in $(grep -ls '^ *Acquire::' /etc/apt/apt.conf.d/*); do
+    while read -r file; do
         grep -q Invoke "$file" || cp "$file" "$root$file"
-    done
+    done < <(grep -ls '^ *Acquire::' /etc/apt/apt.conf.d/*)
 
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
 }

@@ -51,6 +51,7 @@ keep() {
 
 step fuzz-build "building the fuzz targets" build
 
+# shellcheck disable=SC2046
 [ $# -gt 0 ] || set -- $(make -s --no-print-directory -C "$TOP/t/fuzz" targets)
 
 found=0

@@ -37,7 +37,7 @@ counts=()
 
 # The tests below $TESTS that start an nginx.
 with_nginx() {
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2038,SC2086
     find $TESTS -path '*/node_modules' -prune -o -name '*.t' -print \
         | xargs -r grep -l '^use Test::Intuit;' | LC_ALL=C sort
 }

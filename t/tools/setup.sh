@@ -22,6 +22,7 @@ fuzzer_missing()  {
     ! ls "$(clang -print-resource-dir 2> /dev/null)"/lib/*/*"$1"* \
         > /dev/null 2>&1
 }
+pattern_missing() { ! compgen -G "$1" > /dev/null; }
 
 # need PACKAGE PROBE ARGUMENT
 need() {
@@ -71,6 +72,9 @@ need_for_test() {
     need zlib1g-dev      file_missing    /usr/include/zlib.h
     need patch           command_missing patch
     need xz-utils        command_missing xz
+    # the clock of some tests
+    need libfaketime     pattern_missing \
+        '/usr/lib/*/faketime/libfaketime.so.1'
 
     if node_modules_missing; then
         need npm             command_missing npm

@@ -86,6 +86,11 @@ fill(ngx_intuit_connection_t *c, ngx_intuit_session_t *s,
     fill_pair(&c->current, "current");
     fill_pair(&c->spare, "spare");
     c->dead = 1;
+    c->retry_at = 1700000060;
+    c->failures = 3;
+    c->maybe_sent = 1700000001;
+    c->error = ngx_intuit_stub_str(pool, "no_answer");
+    c->tid = ngx_intuit_stub_str(pool, "1-6b04aee8-cd965c18044287526880f4e7");
 
     ngx_memzero(s, sizeof(*s));
     s->created = 1700000000;
@@ -123,7 +128,10 @@ test_round_trip(void)
        "a connection, there and back");
     ok(same(&c.realm, &c2.realm) && same(&c.company, &c2.company)
        && same_pair(&c.current, &c2.current)
-       && same_pair(&c.spare, &c2.spare) && c2.dead == 1,
+       && same_pair(&c.spare, &c2.spare) && c2.dead == 1
+       && c2.retry_at == c.retry_at && c2.failures == 3
+       && c2.maybe_sent == c.maybe_sent
+       && same(&c.error, &c2.error) && same(&c.tid, &c2.tid),
        "... is the same");
     ok(c2.realm.data > text.data
        && c2.spare.sub.data + c2.spare.sub.len < text.data + text.len,
@@ -198,7 +206,7 @@ test_layout(void)
     ngx_intuit_login_t  l;
 
     static const char  golden[] =
-        "\x01L\x00\x00\x00\x00\x65\x53\xf1\x00"
+        "\x02L\x00\x00\x00\x00\x65\x53\xf1\x00"
         "SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"
         "NNNNNNNNNNNNNNNN"
         "VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV"
@@ -296,9 +304,9 @@ test_damage(void)
             part = ngx_intuit_stub_mem(pool, text[k].data, text[k].len);
             part.data[0] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
-            good = good && taken == (i == 1);
+            good = good && taken == (i == 2);
 
-            part.data[0] = 1;
+            part.data[0] = 2;
             part.data[1] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
             good = good && taken == (i == text[k].data[1]);
@@ -327,7 +335,10 @@ test_damage(void)
     }
 
     part = ngx_intuit_stub_mem(pool, text[0].data, text[0].len);
-    part.data[part.len - 1] = 2;
+
+    /* behind it: three times, two strings */
+    part.data[part.len - 3 * 8 - (2 + c.error.len) - (2 + c.tid.len) - 1] = 2;
+
     ok(decode(0, &part) == NGX_DECLINED, "connection: a flag of 2");
 
     ngx_str_null(&part);

@@ -471,8 +471,9 @@ op_login_begin(ngx_uint_t n)
 
     login_age(m);
 
-    rc = ngx_http_intuit_login_begin(store, &key, deadline, expires, now, pool,
-                                     &l);
+    l.deadline = deadline;
+    l.expires = expires;
+    rc = ngx_http_intuit_login_begin(store, &key, now, pool, &l);
     evict();
 
     if (rc == NGX_DECLINED) {

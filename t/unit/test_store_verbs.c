@@ -58,8 +58,10 @@ begin(ngx_uint_t n, time_t deadline, time_t expires, time_t now)
 
     key = id(n);
 
-    return ngx_http_intuit_login_begin(store, &key, deadline, expires, now,
-                                       pool, &login);
+    login.deadline = deadline;
+    login.expires = expires;
+
+    return ngx_http_intuit_login_begin(store, &key, now, pool, &login);
 }
 
 

@@ -423,7 +423,9 @@ test_verify(void)
 
         memset(&l, 0, sizeof(ngx_http_intuit_login_t));
         key = id(100);
-        (void) ngx_http_intuit_login_begin(store, &key, 10, 900, 1, pool, &l);
+        l.deadline = 10;
+        l.expires = 900;
+        (void) ngx_http_intuit_login_begin(store, &key, 1, pool, &l);
         l.state = NGX_HTTP_INTUIT_LOGIN_DONE;
         l.session = session("u", 100);
         (void) ngx_http_intuit_login_end(store, &key, &l, 1);

@@ -125,10 +125,11 @@ sub port {
     return $self->{ports}{$name};
 }
 
+sub variant { $ENV{TEST_VARIANT} // 'debug' }
+
 # The module that is tested: build/debug/, or TEST_VARIANT, or TEST_MODULE.
 sub module {
-    my $path = $ENV{TEST_MODULE}
-        // "$TOP/build/" . ($ENV{TEST_VARIANT} // 'debug') . '/' . MODULE;
+    my $path = $ENV{TEST_MODULE} // "$TOP/build/" . variant() . '/' . MODULE;
 
     -e $path or die "$path is missing: run make build\n";
     return abs_path($path);
@@ -201,6 +202,9 @@ sub conf {
 
     $text =~ /\berror_log\s/ or die "nginx.conf without error_log\n";
 
+    # an nginx that has the module already refuses to load it
+    $text =~ s/^\s*load_module\s+%%MODULE%%;//mg if variant() eq 'static';
+
     ($self->{main_port}) = $text =~ /listen\s[^;]*%%PORT_(\w+)%%/
         if !defined $self->{main_port};
 
@@ -272,7 +276,7 @@ sub valgrind {
 sub environment {
     my ($self, $leaks) = @_;
 
-    return if ($ENV{TEST_VARIANT} // '') ne 'asan';
+    return if variant() ne 'asan';
 
     my $asan = "log_path=$self->{dir}/logs/asan.log";
 
@@ -509,7 +513,7 @@ sub http {
     my $c = $o{connection} // $self->connect(%o);
 
     $c->send($bytes);
-    return $c->response(head => $bytes =~ /^HEAD /);
+    return $c->response(head => scalar($bytes =~ /^HEAD /));
 }
 
 # request('GET', '/path', Name => 'value', ...).  A name with a minus in front
