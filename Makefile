@@ -19,18 +19,23 @@ S     = 60
 export JOBS TESTS
 
 
-.PHONY: all build install demo demo-check test test-all clean help
+.PHONY: all release build install demo demo-check test test-all clean help
 .PHONY: asan fuzz analyse valgrind coverage matrix
 
 all: build    ## the same as build
 
-build:        ## the module: build/release/, and build/debug/ with extra checks
+release:
 	@$(TOOLS)/setup.sh build
 	@$(TOOLS)/build-module.sh release
+
+build: release ## the module: build/release/, and build/debug/ with extra checks
 	@$(TOOLS)/build-module.sh debug
 	@echo "build/release/$(MODULE) is ready"
 
-install: build ## copy the module to where nginx looks for modules (DESTDIR=)
+# after "release", which may have to install the nginx that is asked here
+install: release ## copy the module to where nginx looks for it (DESTDIR=)
+	@test -n "$(MODULES_DIR)" || { echo "\"nginx -V\" names no" \
+	    "--modules-path; say MODULES_DIR=" >&2; exit 1; }
 	@install -D -m 644 build/release/$(MODULE) \
 	    "$(DESTDIR)$(MODULES_DIR)/$(MODULE)"
 	@echo "$(DESTDIR)$(MODULES_DIR)/$(MODULE) is installed; begin nginx.conf" \

@@ -734,7 +734,9 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         if (provider[i]->file == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "there is no intuit_provider \"%V\": define it in "
-                          "the http block", &provider[i]->name);
+                          "the http block, or correct the name in %s:%ui",
+                          &provider[i]->name, provider[i]->first_file,
+                          provider[i]->first_line);
             return NGX_ERROR;
         }
 

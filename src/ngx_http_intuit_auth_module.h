@@ -90,6 +90,8 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    name;
     u_char                      *file;         /* where it is defined; NULL: */
     ngx_uint_t                   line;         /* mentioned only */
+    u_char                      *first_file;   /* the first mention */
+    ngx_uint_t                   first_line;
 
     ngx_uint_t                   environment;
     ngx_str_t                    config_url;   /* empty: Intuit's own */

@@ -410,6 +410,11 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
 
     if (provider->redirect.https || provider->redirect.loopback) {
         provider->secure = 1;
+
+    } else if (provider->secure) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"cookie_flags\" has secure, but \"redirect_uri\" is "
+                   "plain http: browsers would not keep the cookies");
     }
 
     if (name->len == 0) {

@@ -41,6 +41,9 @@ need_for_build() {
     need "${CC:-gcc}"    command_missing "${CC:-gcc}"
     need make            command_missing make
     need perl            command_missing prove
+
+    # without it nginx cannot verify Intuit's certificates
+    need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
 }
 
 need_for_demo() {
@@ -78,7 +81,6 @@ need_for_test() {
 
     if node_modules_missing; then
         need npm             command_missing npm
-        need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
     fi
 }
 
