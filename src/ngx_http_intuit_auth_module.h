@@ -224,6 +224,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_id_t         connection;   /* ... or the connection, */
     uint64_t                     generation;   /* for a later one of it */
     ngx_uint_t                   waits;        /* for refreshes */
+    const char                  *refresh_status; /* a word; NULL: none */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;

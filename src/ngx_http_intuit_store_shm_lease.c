@@ -14,7 +14,7 @@ ngx_int_t
 ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
-    time_t now)
+    time_t now, ngx_uint_t *abandoned)
 {
     ngx_int_t                          rc;
     ngx_http_intuit_shm_connection_t  *connection;
@@ -27,6 +27,7 @@ ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
                                           NGX_HTTP_INTUIT_SHM_CONNECTION, id);
 
     if (connection != NULL && now >= connection->leased) {
+        *abandoned = (connection->leased != 0);
         connection->leased = deadline;
         ngx_memcpy(connection->owner, owner, NGX_HTTP_INTUIT_LEASE_LEN);
         rc = NGX_OK;
