@@ -270,6 +270,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       offsetof(ngx_http_intuit_provider_t, refresh_before),
       NULL },
 
+    { ngx_string("refresh_keepalive"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, refresh_keepalive),
+      NULL },
+
     { ngx_string("leeway"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -858,6 +865,7 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->zone_size = 0;
      *     imcf->resolver = NULL;
      *     imcf->keep_id_token = 0;
+     *     imcf->token_used = 0;
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
@@ -1030,6 +1038,8 @@ ngx_http_intuit_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    ngx_http_intuit_keepalive_init(cycle, imcf);
 
     return ngx_http_intuit_probe_init(cycle, imcf);
 }

@@ -14,8 +14,8 @@
 #include "ngx_http_intuit_refresh.h"
 
 
-#define NGX_HTTP_INTUIT_LEASE_MARGIN    5       /* s beyond the job's deadline */
-#define NGX_HTTP_INTUIT_REFRESH_PAUSE   10      /* s between two successes */
+#define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s beyond the job's deadline */
+#define NGX_HTTP_INTUIT_REFRESH_PAUSE   10     /* s between two successes */
 
 
 static ngx_uint_t ngx_http_intuit_refresh_due(

@@ -113,6 +113,15 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, time_t now);
 
+/*
+ * Up to max connections' ids, the one saved longest ago first; those that
+ * come after the one named, or from the beginning if it is zero or gone.
+ * Returns how many; 0: the end.
+ */
+ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
+    ngx_uint_t max);
+
 ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id);
 
