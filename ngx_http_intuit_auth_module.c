@@ -270,6 +270,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       offsetof(ngx_http_intuit_provider_t, refresh_before),
       NULL },
 
+    { ngx_string("refresh_keepalive"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, refresh_keepalive),
+      NULL },
+
     { ngx_string("leeway"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -1034,6 +1041,8 @@ ngx_http_intuit_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    ngx_http_intuit_keepalive_init(cycle, imcf);
 
     return ngx_http_intuit_probe_init(cycle, imcf);
 }

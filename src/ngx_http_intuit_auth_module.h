@@ -118,6 +118,7 @@ struct ngx_http_intuit_provider_s {
     time_t                       session_idle_timeout;
     time_t                       login_timeout;
     time_t                       refresh_before;
+    time_t                       refresh_keepalive; /* 0: off */
     time_t                       leeway;
     ngx_msec_t                   connect_timeout;
     ngx_msec_t                   read_timeout;
@@ -227,6 +228,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_id_t         connection;   /* ... or the connection, */
     uint64_t                     generation;   /* for a later one of it */
     ngx_uint_t                   waits;        /* for refreshes */
+    const char                  *refresh_status; /* a word; NULL: none */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -343,6 +345,10 @@ ngx_resolver_t *ngx_http_intuit_system_resolver(ngx_conf_t *cf);
 
 /* Worker start: arms the key probe. */
 ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf);
+
+/* Worker start: arms the timer that looks after unused connections. */
+void ngx_http_intuit_keepalive_init(ngx_cycle_t *cycle,
     ngx_http_intuit_main_conf_t *imcf);
 
 ngx_int_t ngx_http_intuit_add_variables(ngx_conf_t *cf);

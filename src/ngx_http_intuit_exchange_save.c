@@ -15,9 +15,8 @@ static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
 static ngx_int_t ngx_http_intuit_exchange_connection(
     ngx_http_intuit_job_t *job, const ngx_intuit_pair_t *pair);
-static ngx_uint_t ngx_http_intuit_pair_serves(
-    const ngx_intuit_connection_t *c, const ngx_intuit_pair_t *pair,
-    time_t now);
+static void ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, time_t now);
 
 
 ngx_int_t
@@ -139,10 +138,7 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
 }
 
 
-/*
- * The company's connection: a pair that still serves stays, and the new one
- * becomes its spare; else the new one takes its place.
- */
+/* the company's connection, made or changed */
 
 static ngx_int_t
 ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
@@ -180,13 +176,7 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
             return rc;
         }
 
-        if (ngx_http_intuit_pair_serves(&c, pair, now)) {
-            c.spare = *pair;
-
-        } else {
-            c.current = *pair;
-            c.dead = 0;
-        }
+        ngx_http_intuit_exchange_place(&c, pair, now);
 
         c.realm = ctx->in.realm;
 
@@ -211,19 +201,35 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
 }
 
 
-/* 1: the connection's current pair is as good as the new one */
+/*
+ * A pair that serves and may do as much stays, and the new one becomes its
+ * spare.  Else the new one takes its place, and what can still be refreshed is
+ * kept as the spare; a refresh that is under way finds it there.
+ */
 
-static ngx_uint_t
-ngx_http_intuit_pair_serves(const ngx_intuit_connection_t *c,
+static void
+ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
     const ngx_intuit_pair_t *pair, time_t now)
 {
-    return !c->dead
-           && c->current.access_token.len
-           && c->current.expires > now
-           && c->current.scope.len == pair->scope.len
-           && ngx_memcmp(c->current.scope.data, pair->scope.data,
-                         pair->scope.len)
-              == 0;
+    if (!c->dead
+        && c->current.access_token.len
+        && c->current.expires > now
+        && ngx_intuit_scope_covers(&c->current.scope, &pair->scope))
+    {
+        c->spare = *pair;
+        return;
+    }
+
+    if (!c->dead && c->current.refresh_token.len) {
+        c->spare = c->current;
+    }
+
+    c->current = *pair;
+    c->dead = 0;
+    c->retry_at = 0;
+    c->failures = 0;
+    c->maybe_sent = 0;
+    ngx_str_null(&c->error);
 }
 
 

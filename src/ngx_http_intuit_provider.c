@@ -48,6 +48,7 @@ ngx_http_intuit_provider_get(ngx_conf_t *cf, ngx_str_t *name)
     provider->session_idle_timeout = NGX_CONF_UNSET;
     provider->login_timeout = NGX_CONF_UNSET;
     provider->refresh_before = NGX_CONF_UNSET;
+    provider->refresh_keepalive = NGX_CONF_UNSET;
     provider->leeway = NGX_CONF_UNSET;
     provider->connect_timeout = NGX_CONF_UNSET_MSEC;
     provider->read_timeout = NGX_CONF_UNSET_MSEC;

@@ -95,6 +95,7 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_conf_init_value(provider->session_idle_timeout, 3600);
     ngx_conf_init_value(provider->login_timeout, 600);
     ngx_conf_init_value(provider->refresh_before, 300);
+    ngx_conf_init_value(provider->refresh_keepalive, 30 * 86400);
     ngx_conf_init_value(provider->leeway, 60);
     ngx_conf_init_msec_value(provider->connect_timeout, 5000);
     ngx_conf_init_msec_value(provider->read_timeout, 10000);

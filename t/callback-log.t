@@ -57,7 +57,8 @@ for my $case (
     like($r->status, qr/^4/, "$name is refused");
 }
 
-is(scalar(grep { m{/intuit/callback} } $t->log_lines('logs/access.log')), 5,
-    'all are in access_log');
+ok($t->wait_until(sub {
+    5 == grep { m{/intuit/callback} } $t->log_lines('logs/access.log');
+}), 'all are in access_log');
 
 done_testing();

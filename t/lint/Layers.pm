@@ -21,6 +21,8 @@ my $PURE = qr/^ngx_intuit_/;
 my %INVITED = (
     ngx_http_intuit_callback => qr/^ngx_http_intuit_(?:exchange|login)$/,
     ngx_http_intuit_proxy    => qr/^ngx_http_intuit_refresh$/,
+    ngx_http_intuit_keepalive => qr/^ngx_http_intuit_refresh$/,
+    ngx_http_intuit_session  => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_access   => qr/./,
 );
 
