@@ -13,6 +13,7 @@
 
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_http_intuit_state.h"
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5       /* s beyond the job's deadline */
@@ -27,6 +28,8 @@ typedef struct {
     u_char                       owner[NGX_HTTP_INTUIT_LEASE_LEN];
     uint64_t                     generation;
     ngx_intuit_connection_t      connection;
+    ngx_intuit_pair_t            pair;         /* the new one */
+    ngx_http_intuit_save_t       save;
     unsigned                     saved:1;
 } ngx_http_intuit_refresh_ctx_t;
 
@@ -34,10 +37,14 @@ typedef struct {
 static ngx_int_t ngx_http_intuit_refresh_start(
     ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
     uint64_t generation);
+static ngx_int_t ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found);
+static ngx_int_t ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job);
 static ngx_uint_t ngx_http_intuit_refresh_same_subject(
     ngx_http_intuit_job_t *job, const ngx_intuit_tokens_t *tokens);
 static ngx_int_t ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job);
@@ -165,7 +172,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     ngx_memcpy(ctx->owner, owner, sizeof(owner));
 
     job->data = ctx;
-    job->step = ngx_http_intuit_refresh_load;
+    job->step = ngx_http_intuit_refresh_lock;
     job->done = ngx_http_intuit_refresh_done;
 
     ngx_http_intuit_job_run(job);
@@ -177,6 +184,20 @@ failed:
     (void) ngx_http_intuit_connection_release(provider->store, id, owner);
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    ctx->save.id = ctx->id;
+    ctx->save.next = ngx_http_intuit_refresh_load;
+
+    return ngx_http_intuit_save_begin(job, &ctx->save, ctx->generation);
 }
 
 
@@ -314,7 +335,9 @@ ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job)
     }
 
     now = ngx_time();
-    pair = &ctx->connection.current;
+
+    ctx->pair = ctx->connection.current;
+    pair = &ctx->pair;
 
     pair->access_token = tokens.access_token;
     pair->refreshed = now;
@@ -336,12 +359,81 @@ ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job)
         pair->hard_expires = now + tokens.refresh_hard_expires_in;
     }
 
-    ctx->connection.retry_at = 0;
-    ctx->connection.failures = 0;
-    ctx->connection.maybe_sent = 0;
-    ngx_str_null(&ctx->connection.error);
+    ctx->save.merge = ngx_http_intuit_refresh_merge;
+    ctx->save.next = ngx_http_intuit_refresh_saved;
 
-    return ngx_http_intuit_refresh_save(job);
+    return ngx_http_intuit_save(job, &ctx->save);
+}
+
+
+/*
+ * A login may have changed the connection meanwhile; the new pair takes the
+ * place of the one that it came from, wherever that is by now.
+ */
+
+static ngx_int_t
+ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found)
+{
+    ngx_str_t                      *sent;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+    sent = &ctx->connection.current.refresh_token;
+
+    if (!found) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_intuit_equal(&c->current.access_token, &ctx->pair.access_token)) {
+        return NGX_DONE;
+    }
+
+    if (ngx_intuit_equal(&c->current.refresh_token, sent)) {
+
+        c->current = ctx->pair;
+        c->dead = 0;
+        c->retry_at = 0;
+        c->failures = 0;
+        c->maybe_sent = 0;
+        c->tid = ctx->connection.tid;
+        ngx_str_null(&c->error);
+
+        return NGX_OK;
+    }
+
+    if (c->spare.access_token.len == 0
+        || ngx_intuit_equal(&c->spare.refresh_token, sent))
+    {
+        c->spare = ctx->pair;
+        return NGX_OK;
+    }
+
+    /* two pairs of two later logins */
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->save.rc == NGX_OK) {
+        ctx->saved = 1;
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, job->log, 0,
+                  "intuit refresh could not be saved: %s, realm \"%V\"",
+                  ctx->save.rc == NGX_DECLINED ? "the connection was removed"
+                                               : "no room in the shared zone",
+                  &ctx->connection.realm);
+
+    return NGX_ERROR;
 }
 
 
@@ -528,6 +620,10 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
 
     if (rc == NGX_OK) {
         ctx->saved = 1;
+
+        /* no tokens are in it that could be lost */
+        ngx_http_intuit_state_flush(job->provider, &ctx->id);
+
         return NGX_OK;
     }
 
@@ -560,6 +656,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
         (void) ngx_http_intuit_refresh_later(job, "no_answer",
                                              job->fetch && job->fetch->sent);
     }
+
+    ngx_http_intuit_save_over(&ctx->save);
 
     (void) ngx_http_intuit_connection_release(job->provider->store, &ctx->id,
                                               ctx->owner);

@@ -93,3 +93,23 @@ ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
 
     return rc;
 }
+
+
+uint64_t
+ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
+    uint64_t least)
+{
+    uint64_t                generation;
+    ngx_http_intuit_shm_t  *shm;
+
+    ngx_http_intuit_shm_lock(store);
+
+    shm = store->shm;
+
+    shm->generation = ngx_max(shm->generation, least) + 1;
+    generation = shm->generation;
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return generation;
+}

@@ -475,6 +475,15 @@ sub stop {
         if $self->{exit};
 }
 
+# The power fails: no process of nginx does anything any more.
+sub crash {
+    my ($self) = @_;
+
+    kill 'KILL', $self->{pid}, $self->children;
+    $self->fault('nginx outlived SIGKILL')
+        if !$self->wait_until(sub { $self->gone });
+}
+
 
 # -- HTTP -------------------------------------------------------------------
 
