@@ -234,15 +234,22 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 {
+    ngx_int_t                       rc;
     ngx_intuit_endpoints_t          endpoints;
     ngx_http_intuit_fetch_t         request;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
-    if (ngx_http_intuit_endpoints_get(job->provider, job->pool, &endpoints)
-        != NGX_OK)
-    {
+    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool, &endpoints);
+
+    if (rc == NGX_AGAIN) {
+        /* a worker that has just started is still reading the document */
+        job->step = ngx_http_intuit_refresh_send;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    if (rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "temporarily_unavailable",
                                              0);
     }
