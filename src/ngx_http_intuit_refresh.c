@@ -16,7 +16,7 @@
 #include "ngx_http_intuit_state.h"
 
 
-#define NGX_HTTP_INTUIT_LEASE_MARGIN    5       /* s beyond the deadline */
+#define NGX_HTTP_INTUIT_LEASE_MARGIN    5       /* s past the job's deadline */
 #define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
 #define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
 #define NGX_HTTP_INTUIT_REFRESH_PAUSE   10      /* s between two successes */

@@ -324,16 +324,6 @@ ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
 
 
 ngx_int_t
-ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
-    uint64_t *generation, time_t now)
-{
-    return ngx_http_intuit_connection_replace(store, id, encoded, generation,
-                                              0, now);
-}
-
-
-ngx_int_t
 ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, uint64_t next, time_t now)
@@ -683,6 +673,33 @@ ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_attach(store, login, handout, size);
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_int_t                     rc;
+    ngx_http_intuit_shm_login_t  *login;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    login = ngx_http_intuit_shm_login(store, id, now);
+
+    if (login != NULL
+        && login->handout != NULL
+        && login->taken < NGX_HTTP_INTUIT_SHM_TAKES)
+    {
+        login->taken++;
+        rc = NGX_OK;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
 }
 
 

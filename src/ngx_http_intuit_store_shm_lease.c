@@ -11,6 +11,16 @@
 
 
 ngx_int_t
+ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
+    uint64_t *generation, time_t now)
+{
+    return ngx_http_intuit_connection_replace(store, id, encoded, generation,
+                                              0, now);
+}
+
+
+ngx_int_t
 ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
