@@ -5,6 +5,7 @@
 
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_provider.h"
+#include "ngx_http_intuit_state.h"
 
 
 static char *ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -31,6 +32,7 @@ static char *ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider, ngx_uint_t auth);
+static ngx_int_t ngx_http_intuit_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
 
@@ -319,6 +321,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("state_path"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_state_path,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -344,7 +353,7 @@ ngx_module_t  ngx_http_intuit_auth_module = {
     ngx_http_intuit_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_intuit_init_module,           /* init module */
     ngx_http_intuit_init_process,          /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -703,7 +712,7 @@ ngx_http_intuit_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_intuit_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, durable;
     ngx_http_intuit_provider_t   **provider;
     ngx_http_intuit_main_conf_t   *imcf;
 
@@ -735,6 +744,7 @@ ngx_http_intuit_init(ngx_conf_t *cf)
                                                      "intuit_access_token");
 
     provider = imcf->providers.elts;
+    durable = 1;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
 
@@ -750,10 +760,19 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         provider[i]->store = imcf->store;
 
         if (ngx_http_intuit_provider_init(cf, provider[i]) != NGX_OK
+            || ngx_http_intuit_state_init(cf, provider[i]) != NGX_OK
             || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK)
         {
             return NGX_ERROR;
         }
+
+        if (provider[i]->state_path == NULL) {
+            durable = 0;
+        }
+    }
+
+    if (durable) {
+        ngx_http_intuit_store_durable(imcf->store);
     }
 
     if (ngx_http_intuit_servers_init(cf) != NGX_OK
@@ -1028,6 +1047,33 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
 
 
 static ngx_int_t
+ngx_http_intuit_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_http_intuit_provider_t   **provider;
+    ngx_http_intuit_main_conf_t   *imcf;
+
+    imcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_intuit_auth_module);
+    if (imcf == NULL) {
+        return NGX_OK;
+    }
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+        if (provider[i]->state_path) {
+            ngx_http_intuit_state_load(cycle, provider[i]);
+        }
+    }
+
+    /* nothing that a file holds may end a running nginx */
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_intuit_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_intuit_main_conf_t  *imcf;
@@ -1066,4 +1112,6 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
     }
+
+    ngx_http_intuit_state_exit();
 }

@@ -125,6 +125,7 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    ssl_trusted_certificate;
     ngx_str_t                    ssl_crl;
     ngx_array_t                  keys;         /* ngx_intuit_key_t, ring */
+    ngx_path_t                  *state_path;   /* NULL: none */
 
     /* derived */
     ngx_str_t                    login_prefix; /* cookie_name "-login-" */
@@ -132,6 +133,8 @@ struct ngx_http_intuit_provider_s {
     u_char                       identity[NGX_INTUIT_HASH_LEN];
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
+    ngx_intuit_key_t            *state_keys;   /* derived, one per key */
+    void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
     ngx_http_intuit_store_t     *store;

@@ -30,6 +30,7 @@ struct ngx_http_intuit_runtime_s {
     ngx_uint_t                probe_tries;
 
     unsigned                  document_busy:1;
+    unsigned                  state_failed:1;  /* the disk, and it was said */
 };
 
 

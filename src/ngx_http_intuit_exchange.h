@@ -7,6 +7,7 @@
 
 
 #include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_state.h"
 
 
 /* what the callback brought; strings are copied */
@@ -28,6 +29,8 @@ typedef struct {
     ngx_intuit_json_t           *userinfo;
     ngx_str_t                    userinfo_text;
     ngx_str_t                    company;
+    ngx_intuit_pair_t            pair;
+    ngx_http_intuit_save_t       save;
     ngx_http_intuit_login_t      result;
 } ngx_http_intuit_exchange_ctx_t;
 

@@ -6,49 +6,73 @@
 #include "ngx_http_intuit_exchange.h"
 
 
-#define NGX_HTTP_INTUIT_SAVE_TRIES  8
-
-
 static void ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
     ngx_intuit_pair_t *pair);
+static ngx_int_t ngx_http_intuit_exchange_saved(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
-static ngx_int_t ngx_http_intuit_exchange_connection(
-    ngx_http_intuit_job_t *job, const ngx_intuit_pair_t *pair);
 static void ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
     const ngx_intuit_pair_t *pair, time_t now);
+static ngx_int_t ngx_http_intuit_exchange_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found);
+static ngx_uint_t ngx_http_intuit_pair_same(const ngx_intuit_pair_t *a,
+    const ngx_intuit_pair_t *b);
 
 
 ngx_int_t
 ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
 {
-    ngx_int_t                        rc;
-    ngx_intuit_pair_t                pair;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    ngx_http_intuit_exchange_pair(job, &ctx->pair);
+
+    /* people of one company do not share what is theirs alone */
+
+    if (!job->provider->company || ctx->in.realm.len == 0) {
+        return ngx_http_intuit_exchange_saved(job);
+    }
+
+    if (ngx_http_intuit_store_id(&ctx->result.connection, "connection",
+                                 job->provider, &ctx->in.realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->save.id = ctx->result.connection;
+    ctx->save.merge = ngx_http_intuit_exchange_merge;
+    ctx->save.next = ngx_http_intuit_exchange_saved;
+
+    return ngx_http_intuit_save(job, &ctx->save);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_exchange_saved(ngx_http_intuit_job_t *job)
+{
     ngx_intuit_session_t             session;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
 
-    ngx_http_intuit_exchange_pair(job, &pair);
+    if (ctx->save.rc != NGX_OK) {
+        return ngx_http_intuit_exchange_fail(job,
+                               ctx->save.rc == NGX_BUSY
+                               ? NGX_HTTP_INTUIT_E_BUSY
+                               : NGX_HTTP_INTUIT_E_STORE,
+                               "connection could not be saved");
+    }
 
-    if (ngx_http_intuit_exchange_session(job, &pair, &session) != NGX_OK) {
+    if (ngx_http_intuit_exchange_session(job, &ctx->pair, &session)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    /* people of one company do not share what is theirs alone */
-
-    if (job->provider->company && ctx->in.realm.len) {
-        rc = ngx_http_intuit_exchange_connection(job, &pair);
-
-        if (rc != NGX_OK) {
-            return ngx_http_intuit_exchange_fail(job,
-                                   rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
-                                                  : NGX_HTTP_INTUIT_E_STORE,
-                                   "connection could not be saved");
-        }
-
-    } else {
-        session.own = pair;
+    if (ctx->save.merge == NULL) {
+        session.own = ctx->pair;
     }
 
     if (ngx_intuit_session_encode(job->pool, &session, &ctx->result.session)
@@ -141,63 +165,41 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
 /* the company's connection, made or changed */
 
 static ngx_int_t
-ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
-    const ngx_intuit_pair_t *pair)
+ngx_http_intuit_exchange_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found)
 {
-    time_t                           now;
-    uint64_t                         generation;
-    ngx_int_t                        rc;
-    ngx_str_t                        encoded;
-    ngx_uint_t                       i;
-    ngx_intuit_connection_t          c;
-    ngx_http_intuit_store_t         *store;
+    ngx_intuit_pair_t               *pair;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
+    (void) found;
+
     ctx = job->data;
-    store = job->provider->store;
-    now = ngx_time();
+    pair = &ctx->pair;
 
-    if (ngx_http_intuit_store_id(&ctx->result.connection, "connection",
-                                 job->provider, &ctx->in.realm)
-        != NGX_OK)
+    if (ngx_http_intuit_pair_same(&c->current, pair)
+        || ngx_http_intuit_pair_same(&c->spare, pair))
     {
-        return NGX_ERROR;
+        return NGX_DONE;
     }
 
-    for (i = 0; i < NGX_HTTP_INTUIT_SAVE_TRIES; i++) {
+    ngx_http_intuit_exchange_place(c, pair, ngx_time());
 
-        ngx_memzero(&c, sizeof(ngx_intuit_connection_t));
-        generation = 0;
+    c->realm = ctx->in.realm;
 
-        rc = ngx_http_intuit_connection_load(store, &ctx->result.connection,
-                                             job->pool, &c, &generation);
-
-        if (rc != NGX_OK && rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        ngx_http_intuit_exchange_place(&c, pair, now);
-
-        c.realm = ctx->in.realm;
-
-        if (ctx->company.len) {
-            c.company = ctx->company;
-        }
-
-        if (ngx_intuit_connection_encode(job->pool, &c, &encoded) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        rc = ngx_http_intuit_connection_save(store, &ctx->result.connection,
-                                             &encoded, &generation, now);
-        if (rc != NGX_DECLINED) {
-            return rc;
-        }
-
-        /* another worker was faster */
+    if (ctx->company.len) {
+        c->company = ctx->company;
     }
 
-    return NGX_ERROR;
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_pair_same(const ngx_intuit_pair_t *a,
+    const ngx_intuit_pair_t *b)
+{
+    return ngx_intuit_equal(&a->access_token, &b->access_token)
+           && ngx_intuit_equal(&a->refresh_token, &b->refresh_token);
 }
 
 

@@ -177,6 +177,15 @@ ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job)
 
 
 void
+ngx_http_intuit_job_hold(ngx_http_intuit_job_t *job)
+{
+    if (job->deadline.timer_set) {
+        ngx_del_timer(&job->deadline);
+    }
+}
+
+
+void
 ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job)
 {
     job->reap.data = job;

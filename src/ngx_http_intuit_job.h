@@ -35,6 +35,8 @@ typedef struct {
     ngx_http_intuit_job_t        *job;
 } ngx_http_intuit_job_log_ctx_t;
 
+typedef struct ngx_http_intuit_save_s  ngx_http_intuit_save_t;
+
 struct ngx_http_intuit_job_s {
     ngx_http_intuit_step_pt       step;
     ngx_http_intuit_done_pt       done;       /* called once, may be NULL */
@@ -44,6 +46,7 @@ struct ngx_http_intuit_job_s {
     ngx_pool_t                   *pool;
     ngx_log_t                    *log;
     ngx_http_intuit_fetch_t      *fetch;      /* the running or last one */
+    ngx_http_intuit_save_t       *save;       /* the same */
 
     /* private to ngx_http_intuit_job.c */
     ngx_connection_t             *connection;
@@ -78,6 +81,9 @@ void ngx_http_intuit_job_run(ngx_http_intuit_job_t *job);
  * in a moment and looks again.  The step returns what this returns.
  */
 ngx_int_t ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job);
+
+/* For a job that has all it came for, and must not be cut off from now on. */
+void ngx_http_intuit_job_hold(ngx_http_intuit_job_t *job);
 
 /* Frees a job that was created but not run. */
 void ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job);

@@ -22,6 +22,7 @@ static ngx_uint_t ngx_http_intuit_refresh_due(
     const ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair,
     time_t now);
+static ngx_int_t ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job);
@@ -157,7 +158,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     ngx_memcpy(ctx->owner, owner, sizeof(owner));
 
     job->data = ctx;
-    job->step = ngx_http_intuit_refresh_load;
+    job->step = ngx_http_intuit_refresh_lock;
     job->done = ngx_http_intuit_refresh_done;
 
     ngx_http_intuit_job_run(job);
@@ -169,6 +170,20 @@ failed:
     (void) ngx_http_intuit_connection_release(provider->store, id, owner);
 
     return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    ctx->save.id = ctx->id;
+    ctx->save.next = ngx_http_intuit_refresh_load;
+
+    return ngx_http_intuit_save_begin(job, &ctx->save, ctx->generation);
 }
 
 
@@ -479,6 +494,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                ? "not_saved" : "no_answer",
                                job->fetch && job->fetch->sent);
     }
+
+    ngx_http_intuit_save_over(&ctx->save);
 
     (void) ngx_http_intuit_connection_release(job->provider->store, &ctx->id,
                                               ctx->owner);

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_state.h"
 
 
 /*
@@ -83,6 +84,8 @@ typedef struct {
     time_t                            received;
     const char                       *error;
     ngx_str_t                         tid;
+
+    ngx_http_intuit_save_t            save;
 
     unsigned                          abandoned:1;  /* by the last owner */
     unsigned                          maybe_sent:1;

@@ -14,6 +14,12 @@
 #define NGX_HTTP_INTUIT_FAILURES_MAX    3       /* in a row, of a provider */
 
 
+static ngx_int_t ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found);
+static ngx_int_t ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c);
+static ngx_int_t ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job);
+static void ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
@@ -41,34 +47,29 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     ngx_int_t                       rc;
     ngx_str_t                       encoded;
     ngx_uint_t                      i;
-    ngx_intuit_pair_t              *pair;
     ngx_intuit_connection_t         c;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
+    if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+
+        /* tokens: into their file before anybody uses them */
+
+        ctx->save.merge = ngx_http_intuit_refresh_merge;
+        ctx->save.next = ngx_http_intuit_refresh_saved;
+
+        return ngx_http_intuit_save(job, &ctx->save);
+    }
+
     for (i = 0; i < NGX_HTTP_INTUIT_SAVE_TRIES; i++) {
 
         c = ctx->connection;
-        pair = ngx_http_intuit_refresh_pair(job, &c);
 
-        if (pair == NULL) {
-            ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                          "intuit refresh came too late: the connection has "
-                          "other tokens now, realm \"%V\"", &c.realm);
+        rc = ngx_http_intuit_refresh_apply(job, &c);
+
+        if (rc == NGX_DONE) {
             return NGX_OK;
-        }
-
-        c.tid = ctx->tid;
-
-        if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
-            ngx_http_intuit_refresh_renewed(job, &c, pair);
-
-        } else if (ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD) {
-            ngx_http_intuit_refresh_bury(job, &c, pair);
-
-        } else if (pair == &c.current) {
-            ngx_http_intuit_refresh_put_off(job, &c);
         }
 
         if (ngx_intuit_connection_encode(job->pool, &c, &encoded) != NGX_OK) {
@@ -84,6 +85,10 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
         if (rc == NGX_OK) {
             ctx->saved = 1;
             ngx_http_intuit_refresh_say(job, &c);
+
+            /* no tokens are in it that could be lost */
+            ngx_http_intuit_state_flush(job->provider, &ctx->id);
+
             return NGX_OK;
         }
 
@@ -97,17 +102,107 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
         }
     }
 
-    if (!ctx->unsaved) {
-        ctx->unsaved = 1;
+    ngx_http_intuit_refresh_lost(job);
 
-        ngx_log_error(NGX_LOG_CRIT, job->log, 0,
-                      "intuit refresh could not be saved: no room in the "
-                      "shared zone, realm \"%V\"", &ctx->connection.realm);
+    return NGX_ERROR;
+}
+
+
+/* the record as it is by now, with what the refresh has brought */
+
+static ngx_int_t
+ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_uint_t found)
+{
+    ngx_int_t                       rc;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (!found) {
+        return NGX_DECLINED;
     }
 
-    if (rc == NGX_BUSY && ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED
-        && !job->ended)
-    {
+    /* the pair that was sent stays known */
+
+    if (ctx->sent.access_token.len == 0) {
+        ctx->sent = ctx->connection.current;
+    }
+
+    rc = ngx_http_intuit_refresh_apply(job, c);
+
+    if (rc == NGX_OK) {
+        ctx->connection = *c;
+    }
+
+    return rc;
+}
+
+
+/* NGX_OK, or NGX_DONE: the pair is no longer there */
+
+static ngx_int_t
+ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c)
+{
+    ngx_intuit_pair_t              *pair;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    pair = ngx_http_intuit_refresh_pair(job, c);
+
+    if (pair == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "intuit refresh came too late: the connection has "
+                      "other tokens now, realm \"%V\"", &c->realm);
+
+        ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
+
+        return NGX_DONE;
+    }
+
+    c->tid = ctx->tid;
+
+    if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+        ngx_http_intuit_refresh_renewed(job, c, pair);
+
+    } else if (ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD) {
+        ngx_http_intuit_refresh_bury(job, c, pair);
+
+    } else if (pair == &c->current) {
+        ngx_http_intuit_refresh_put_off(job, c);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result == NGX_HTTP_INTUIT_REFRESH_OVER) {
+        return NGX_OK;
+    }
+
+    if (ctx->save.rc == NGX_OK) {
+        ctx->saved = 1;
+        ngx_http_intuit_refresh_say(job, &ctx->connection);
+        return NGX_OK;
+    }
+
+    if (ctx->save.rc == NGX_DECLINED) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_intuit_refresh_lost(job);
+
+    if (ctx->save.rc == NGX_BUSY && !job->ended) {
+
         /* nobody else has these tokens: as long as there is time */
 
         job->step = ngx_http_intuit_refresh_save;
@@ -115,6 +210,25 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     }
 
     return NGX_ERROR;
+}
+
+
+static void
+ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->unsaved) {
+        return;
+    }
+
+    ctx->unsaved = 1;
+
+    ngx_log_error(NGX_LOG_CRIT, job->log, 0,
+                  "intuit refresh could not be saved: no room in the "
+                  "shared zone, realm \"%V\"", &ctx->connection.realm);
 }
 
 

@@ -78,6 +78,9 @@ typedef struct {
 ngx_http_intuit_store_t *ngx_http_intuit_store_shm(ngx_conf_t *cf,
     ngx_str_t *name, size_t size, void *tag);
 
+/* Every connection is stored elsewhere, too: a reload may change the size. */
+void ngx_http_intuit_store_durable(ngx_http_intuit_store_t *store);
+
 /*
  * Loads a session and, under the same lock, its connection; counts as use:
  * the session's idle time starts anew (written at most once a second).
@@ -121,6 +124,15 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
 ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
     ngx_uint_t max);
+/* The same with a new generation of the caller's: `next` is greater than all
+ * that this connection ever had.  0: the store's to choose. */
+ngx_int_t ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
+    uint64_t *generation, uint64_t next, time_t now);
+
+/* A generation greater than `least` and all that were ever given. */
+uint64_t ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
+    uint64_t least);
 
 ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id);

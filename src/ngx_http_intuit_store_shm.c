@@ -324,9 +324,9 @@ ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
 
 
 ngx_int_t
-ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
+ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
-    uint64_t *generation, time_t now)
+    uint64_t *generation, uint64_t next, time_t now)
 {
     size_t                             size;
     uint64_t                           current;
@@ -359,7 +359,13 @@ ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
 
     /* of the zone, so that no number comes twice for a connection made anew */
 
-    record->generation = ++store->shm->generation;
+    if (next == 0) {
+        next = store->shm->generation + 1;
+    }
+
+    store->shm->generation = ngx_max(store->shm->generation, next);
+
+    record->generation = next;
     record->len = encoded->len;
     ngx_memcpy(record->data, encoded->data, encoded->len);
 

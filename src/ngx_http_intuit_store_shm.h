@@ -135,6 +135,7 @@ struct ngx_http_intuit_store_s {
     ngx_http_intuit_shm_t          *shm;
     ngx_uint_t                      say;         /* when unlocked */
     unsigned                        locked:1;    /* by this process */
+    unsigned                        durable:1;   /* connections are in files */
 };
 
 

@@ -12,6 +12,16 @@
 
 
 ngx_int_t
+ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
+    uint64_t *generation, time_t now)
+{
+    return ngx_http_intuit_connection_replace(store, id, encoded, generation,
+                                              0, now);
+}
+
+
+ngx_int_t
 ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
@@ -130,4 +140,24 @@ ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_unlock(store);
 
     return n;
+}
+
+
+uint64_t
+ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
+    uint64_t least)
+{
+    uint64_t                generation;
+    ngx_http_intuit_shm_t  *shm;
+
+    ngx_http_intuit_shm_lock(store);
+
+    shm = store->shm;
+
+    shm->generation = ngx_max(shm->generation, least) + 1;
+    generation = shm->generation;
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return generation;
 }

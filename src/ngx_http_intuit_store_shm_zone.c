@@ -60,6 +60,13 @@ ngx_http_intuit_store_shm(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 }
 
 
+void
+ngx_http_intuit_store_durable(ngx_http_intuit_store_t *store)
+{
+    store->durable = 1;
+}
+
+
 static ngx_int_t
 ngx_http_intuit_shm_init_zone(ngx_shm_zone_t *zone, void *data)
 {
@@ -164,7 +171,7 @@ ngx_http_intuit_shm_replace(ngx_shm_zone_t *zone)
     connections = shm->index[NGX_HTTP_INTUIT_SHM_CONNECTION].count;
     sessions = shm->index[NGX_HTTP_INTUIT_SHM_SESSION].count;
 
-    if (connections) {
+    if (connections && !((ngx_http_intuit_store_t *) zone->data)->durable) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "the size of intuit_shared_zone \"%V\" cannot be "
                       "changed by a reload: %ui connections would be lost; "

@@ -76,6 +76,7 @@ $t->write_file('empty', " \n\t\r\n", 0600);
 $t->write_file('huge', 'x' x 5000, 0600);
 $t->write_file('no-key', "0123456789abcdef\n", 0600);
 $t->write_file('zeros', '0' x 63 . "g\n", 0600);
+$t->write_secret('good-key', 'c4' x 32);
 
 my @cases = (
 
@@ -224,6 +225,18 @@ my @cases = (
         qr/"encryption_key_file".* no key: make one with "openssl rand/,
     'a key that is not hex' => [ encryption_key_file => '%%DIR%%/zeros' ],
         qr/"encryption_key_file".* no key: make one with "openssl rand/,
+
+    'state_path without a key' => [ state_path => '%%DIR%%/state' ],
+        qr/"state_path" without "encryption_key_file": put the output of "openssl rand/,
+    'state_path in a directory that is not there' =>
+        [ state_path => '%%DIR%%/nowhere/state; encryption_key_file %%DIR%%/good-key' ],
+        qr/"state_path" \S+ cannot be made in \S+nowhere /,
+    'state_path that is a file' =>
+        [ state_path => '%%DIR%%/zeros; encryption_key_file %%DIR%%/good-key' ],
+        qr/"state_path" \S+ is no directory/,
+    'state_path that others can enter' =>
+        [ state_path => '%%DIR%%/html; encryption_key_file %%DIR%%/good-key' ],
+        qr/"state_path" \S+ is open to other users: chmod 0700/,
 
     (map { ("cookie_name $_ over plain http" =>
         [ redirect_uri => 'http://tools.example.com/cb',

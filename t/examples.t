@@ -43,6 +43,7 @@ my %FILES = (
     certificate('tools.test.example.com'),
     crl('test-ca'),
     '/var/log/nginx/'                       => 'logs/',
+    '/var/lib/nginx/'                       => $t->dir . '/',
     '/run/'                                 => $t->dir . '/',
     'modules/ngx_http_intuit_auth_module.so' => '%%MODULE%%',
 );
@@ -416,10 +417,10 @@ something_wrong('a directive without a heading', qr/^leeway has no a? ?heading/,
     check_directives($MODULE, $README =~ s/^### leeway\n//mr, @examples));
 something_wrong('a directive without a syntax', qr/^leeway has no .*Syntax/,
     check_directives($MODULE, $README =~ s/Syntax:\s+leeway/leeway/r, @examples));
-something_wrong('a syntax without a directive', qr/^no directive: state_path/,
-    check_directives($MODULE, "$README\nSyntax:  state_path path;\n", @examples));
-something_wrong('a heading without a directive', qr/^no directive: state_path/,
-    check_directives($MODULE, "$README\n### state_path\n", @examples));
+something_wrong('a syntax without a directive', qr/^no directive: state_dir/,
+    check_directives($MODULE, "$README\nSyntax:  state_dir path;\n", @examples));
+something_wrong('a heading without a directive', qr/^no directive: state_dir/,
+    check_directives($MODULE, "$README\n### state_dir\n", @examples));
 something_wrong('a directive in no example', qr/^leeway is in no example/,
     check_directives($MODULE, $README,
         map { s/\bleeway\b/#leeway/gr } @examples));

@@ -490,6 +490,32 @@ sub stop {
         if $self->{exit};
 }
 
+# The power fails: no process of nginx does anything any more.
+sub crash {
+    my ($self) = @_;
+    my $master = $self->{pid};
+
+    # a master that runs might replace a worker that has just died
+    kill 'STOP', $master;
+    $self->wait_until(sub { (stat_of($master))[1] =~ /[TZ]/ });
+
+    # a worker that was just forked has no title yet
+    my @workers = grep { (stat_of($_))[2] == $master }
+        map { m{(\d+)} } glob '/proc/[0-9]*';
+
+    kill 'KILL', $master, @workers;
+    $self->fault('nginx outlived SIGKILL')
+        if !$self->wait_until(sub { $self->gone });
+}
+
+# pid, state and parent of a process
+sub stat_of {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/stat" or return ($pid, 'Z', 0);
+    return (<$fh> // '') =~ /^(\d+) \(.*\) (\w) (\d+) /s ? ($1, $2, $3) : ($pid, 'Z', 0);
+}
+
 
 # -- HTTP -------------------------------------------------------------------
 

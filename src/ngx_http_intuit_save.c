@@ -1,0 +1,224 @@
+/*
+ * Saving a connection: its file first, the store after.  Others may save the
+ * same connection meanwhile; then what was learnt is merged once more.
+ */
+
+#include "ngx_http_intuit_state.h"
+
+
+#define NGX_HTTP_INTUIT_SAVE_TRIES  8
+
+
+static ngx_int_t ngx_http_intuit_save_lock(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_try(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_written(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_store(ngx_http_intuit_job_t *job,
+    uint64_t next);
+static ngx_int_t ngx_http_intuit_save_end(ngx_http_intuit_job_t *job,
+    ngx_int_t rc);
+
+
+ngx_int_t
+ngx_http_intuit_save_begin(ngx_http_intuit_job_t *job,
+    ngx_http_intuit_save_t *save, uint64_t generation)
+{
+    job->save = save;
+    save->generation = generation;
+
+    if (job->provider->state_path == NULL) {
+        job->step = save->next;
+        return NGX_OK;
+    }
+
+    return ngx_http_intuit_save_lock(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_lock(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    save->lock = ngx_http_intuit_state_begin(job->provider, &save->id,
+                                             save->generation);
+    if (save->lock == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_save_locked(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job)
+{
+    uint64_t                 generation;
+    ngx_int_t                rc;
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    rc = ngx_http_intuit_state_result(save->lock, &generation);
+
+    if (rc == NGX_AGAIN) {
+        job->step = ngx_http_intuit_save_locked;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_http_intuit_save_over(save);
+
+        job->step = ngx_http_intuit_save_lock;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    /* a failed disk is no reason to let a connection end */
+
+    job->step = save->next;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_intuit_save_over(ngx_http_intuit_save_t *save)
+{
+    if (save->lock) {
+        ngx_http_intuit_state_free(save->lock);
+        save->lock = NULL;
+    }
+}
+
+
+ngx_int_t
+ngx_http_intuit_save(ngx_http_intuit_job_t *job, ngx_http_intuit_save_t *save)
+{
+    job->save = save;
+    save->tries = 0;
+
+    return ngx_http_intuit_save_try(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_try(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                rc;
+    ngx_intuit_connection_t  c;
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    if (save->tries++ == NGX_HTTP_INTUIT_SAVE_TRIES) {
+        return ngx_http_intuit_save_end(job, NGX_ERROR);
+    }
+
+    ngx_memzero(&c, sizeof(ngx_intuit_connection_t));
+    save->generation = 0;
+
+    rc = ngx_http_intuit_connection_load(job->provider->store, &save->id,
+                                         job->pool, &c, &save->generation);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
+        return ngx_http_intuit_save_end(job, rc);
+    }
+
+    rc = save->merge(job, &c, rc == NGX_OK);
+
+    if (rc != NGX_OK) {
+        return ngx_http_intuit_save_end(job, rc == NGX_DONE ? NGX_OK : rc);
+    }
+
+    if (ngx_intuit_connection_encode(job->pool, &c, &save->encoded)
+        != NGX_OK)
+    {
+        return ngx_http_intuit_save_end(job, NGX_ERROR);
+    }
+
+    if (job->provider->state_path == NULL) {
+        return ngx_http_intuit_save_store(job, 0);
+    }
+
+    save->op = ngx_http_intuit_state_save(job->provider, &save->id,
+                                          save->generation, &save->encoded);
+    if (save->op == NULL) {
+        return ngx_http_intuit_save_end(job, NGX_ERROR);
+    }
+
+    /* Intuit has answered: what is left is the disk's time */
+
+    ngx_http_intuit_job_hold(job);
+
+    return ngx_http_intuit_save_written(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_written(ngx_http_intuit_job_t *job)
+{
+    uint64_t                 generation;
+    ngx_int_t                rc;
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    rc = ngx_http_intuit_state_result(save->op, &generation);
+
+    if (rc == NGX_AGAIN) {
+        job->step = ngx_http_intuit_save_written;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    ngx_http_intuit_state_free(save->op);
+    save->op = NULL;
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_intuit_save_try(job);
+    }
+
+    if (rc == NGX_ERROR) {
+        /* tokens are not lost because a disk is full */
+        ngx_http_intuit_state_flush(job->provider, &save->id);
+    }
+
+    return ngx_http_intuit_save_store(job, generation);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_store(ngx_http_intuit_job_t *job, uint64_t next)
+{
+    ngx_int_t                rc;
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    rc = ngx_http_intuit_connection_replace(job->provider->store, &save->id,
+                                            &save->encoded, &save->generation,
+                                            next, ngx_time());
+    if (rc == NGX_DECLINED) {
+        /* another worker was faster */
+        return ngx_http_intuit_save_try(job);
+    }
+
+    return ngx_http_intuit_save_end(job, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
+{
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+    save->rc = rc;
+
+    ngx_intuit_cleanse(save->encoded.data, save->encoded.len);
+
+    job->step = save->next;
+
+    return NGX_OK;
+}
