@@ -741,7 +741,9 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         if (provider[i]->file == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "there is no intuit_provider \"%V\": define it in "
-                          "the http block", &provider[i]->name);
+                          "the http block, or correct the name in %s:%ui",
+                          &provider[i]->name, provider[i]->first_file,
+                          provider[i]->first_line);
             return NGX_ERROR;
         }
 
@@ -765,8 +767,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
 
 /*
- * Handlers of a phase run from the array's end: the first place is the last
- * to be asked.
+ * Handlers of a phase run from the array's end, so that the one in front is the
+ * last to be asked; but those of the log phase run from its front.
  */
 
 static ngx_int_t
@@ -780,13 +782,14 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
     static struct {
         ngx_uint_t              phase;
         ngx_http_handler_pt     handler;
-        ngx_uint_t              last;
+        ngx_uint_t              front;
     } phases[] = {
         { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1 },
         { 0, NULL, 0 }
     };
 
@@ -801,7 +804,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (phases[i].last) {
+        if (phases[i].front) {
             h = handlers->elts;
             ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(*h));
         }

@@ -94,6 +94,8 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    name;
     u_char                      *file;         /* where it is defined; NULL: */
     ngx_uint_t                   line;         /* mentioned only */
+    u_char                      *first_file;   /* the first mention */
+    ngx_uint_t                   first_line;
 
     ngx_uint_t                   environment;
     ngx_str_t                    config_url;   /* empty: Intuit's own */
@@ -173,7 +175,8 @@ typedef struct {
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
-    ngx_array_t                  names;        /* ngx_str_t, of server_name */
+    ngx_array_t                  names;        /* ngx_str_t; core's are gone
+                                                * after configuration */
 } ngx_http_intuit_srv_conf_t;
 
 typedef struct {
@@ -248,6 +251,9 @@ extern ngx_module_t  ngx_http_intuit_auth_module;
 
 /* SERVER_REWRITE, last: takes our own URIs out of the location search. */
 ngx_int_t ngx_http_intuit_endpoint_handler(ngx_http_request_t *r);
+
+/* LOG, first: no code in access_log, whoever answered. */
+ngx_int_t ngx_http_intuit_log_handler(ngx_http_request_t *r);
 
 /* ACCESS, last: the session gate. */
 ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);

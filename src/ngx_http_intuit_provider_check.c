@@ -411,6 +411,11 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
 
     if (provider->redirect.https || provider->redirect.loopback) {
         provider->secure = 1;
+
+    } else if (provider->secure) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"cookie_flags\" has secure, but \"redirect_uri\" is "
+                   "plain http: browsers would not keep the cookies");
     }
 
     if (name->len == 0) {
@@ -524,6 +529,12 @@ ngx_http_intuit_provider_tls(ngx_conf_t *cf,
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"ssl_trusted_certificate\" or \"ssl_crl\" comes too late: "
                    "put the block before the locations with intuit_proxy");
+    }
+
+    if (provider->early && provider->ssl_crl.len) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"ssl_crl\" comes too late: put the block before the "
+                   "locations with intuit_proxy");
     }
 
     if (!provider->own_ca) {

@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_uint_t ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_uint_t ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_server_named(ngx_http_request_t *r,
@@ -23,6 +24,7 @@ static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
+static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_proxy_end(ngx_http_request_t *r,
@@ -228,7 +230,9 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e  e;
 
     if (!ngx_http_intuit_proxy_guarded(ctx, ilcf)
-        && !(ngx_http_intuit_proxy_local(r) && ngx_http_intuit_proxy_host(r)))
+        && (!ngx_http_intuit_proxy_local(r)
+            || !ngx_http_intuit_proxy_host(r)
+            || ngx_http_intuit_proxy_forwarded(r)))
     {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
@@ -292,6 +296,39 @@ ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
 
     return ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
            || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK);
+}
+
+
+/*
+ * Behind a load balancer or a tunnel on this machine everybody's connection
+ * comes from it, and realip may take an address from the client's own words.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, k;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  *names[] = {
+        "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
+    };
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (k = 0; names[k]; k++) {
+                if (ngx_intuit_header_is(&h[i].key, names[k])) {
+                    return 1;
+                }
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -439,7 +476,7 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_intuit_api_path(&path)) {
+    if (!ngx_intuit_api_path(&path) || !ngx_http_intuit_proxy_args(&args)) {
         goto refused;
     }
 
@@ -561,6 +598,23 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
                               "the access token has expired");
 
     return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_args(const ngx_str_t *args)
+{
+    size_t  i;
+
+    for (i = 0; i < args->len; i++) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -14,7 +14,7 @@
 #include "ngx_http_intuit_refresh.h"
 
 
-#define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s beyond the job's deadline */
+#define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
 #define NGX_HTTP_INTUIT_REFRESH_PAUSE   10     /* s between two successes */
 
 

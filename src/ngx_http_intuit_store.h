@@ -179,6 +179,14 @@ ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
     time_t now);
 
+/*
+ * Asked before a session is made of what an attempt has handed out.
+ * NGX_DECLINED: it is over, or as many have been made as one login may: who
+ * repeats a callback must not drive others' sessions out.
+ */
+ngx_int_t ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
+
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);
 
