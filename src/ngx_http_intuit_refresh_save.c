@@ -17,6 +17,8 @@
 static ngx_int_t ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
+static ngx_intuit_pair_t *ngx_http_intuit_refresh_late(
+    ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
 static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
@@ -177,7 +179,48 @@ ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
         return &c->spare;
     }
 
-    return NULL;
+    return ngx_http_intuit_refresh_late(job, c);
+}
+
+
+/*
+ * Whoever took over from us was refused because of what we have got: nobody
+ * else has it.
+ */
+
+static ngx_intuit_pair_t *
+ngx_http_intuit_refresh_late(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c)
+{
+    ngx_str_t                      *mine, *theirs;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+        return NULL;
+    }
+
+    if (c->dead) {
+        c->dead = 0;
+        c->current = ctx->sent;
+        return &c->current;
+    }
+
+    mine = ctx->tokens.refresh_token.len ? &ctx->tokens.refresh_token
+                                         : &ctx->sent.refresh_token;
+    theirs = &c->current.refresh_token;
+
+    if (c->spare.access_token.len
+        || (mine->len == theirs->len
+            && ngx_memcmp(mine->data, theirs->data, mine->len) == 0))
+    {
+        return NULL;
+    }
+
+    c->spare = ctx->sent;
+
+    return &c->spare;
 }
 
 

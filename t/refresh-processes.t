@@ -155,8 +155,8 @@ sub has_upstream {
 
     open my $tcp, '<', '/proc/net/tcp' or return 0;
 
-    while (<$tcp>) {
-        my @f = split;
+    while (my $line = <$tcp>) {
+        my @f = split ' ', $line;
         $inode{$f[9]} = 1 if $f[2] eq $hex && $f[3] eq '01';
     }
 
