@@ -48,6 +48,7 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
+    rc = NGX_ERROR;
 
     for (i = 0; i < NGX_HTTP_INTUIT_SAVE_TRIES; i++) {
 
@@ -103,8 +104,10 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
         ctx->unsaved = 1;
 
         ngx_log_error(NGX_LOG_CRIT, job->log, 0,
-                      "intuit refresh could not be saved: no room in the "
-                      "shared zone, realm \"%V\"", &ctx->connection.realm);
+                      "intuit refresh could not be saved: %s, realm \"%V\"",
+                      rc == NGX_BUSY ? "no room in the shared zone"
+                                     : "the record cannot be written",
+                      &ctx->connection.realm);
     }
 
     if (rc == NGX_BUSY && ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED
