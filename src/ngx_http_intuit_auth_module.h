@@ -48,6 +48,7 @@ typedef struct ngx_http_intuit_job_s       ngx_http_intuit_job_t;
 typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
 typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
+typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
 
 
 /*
@@ -82,6 +83,9 @@ typedef enum {
     NGX_HTTP_INTUIT_E_STORE,
     NGX_HTTP_INTUIT_E_BUSY,
     NGX_HTTP_INTUIT_E_RECONNECT,              /* the connection has ended */
+    NGX_HTTP_INTUIT_E_ACTION,                 /* a form that asks nothing */
+    NGX_HTTP_INTUIT_E_TOO_SOON,               /* refreshed a moment ago */
+    NGX_HTTP_INTUIT_E_TOKEN,                  /* a client's own, refused */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -232,6 +236,7 @@ struct ngx_http_intuit_ctx_s {
     uint64_t                     generation;   /* for a later one of it */
     ngx_uint_t                   waits;        /* for refreshes */
     const char                  *refresh_status; /* a word; NULL: none */
+    ngx_http_intuit_asked_t     *asked;        /* for userinfo */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -312,6 +317,10 @@ ngx_int_t ngx_http_intuit_login_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_callback_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_logout_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_session_handler(ngx_http_request_t *r);
+
+/* session_uri for a client with a bearer token of its own and no cookie:
+ * NGX_DECLINED: this is none. */
+ngx_int_t ngx_http_intuit_userinfo_handler(ngx_http_request_t *r);
 
 /*
  * Answers with the redirect to Intuit and the attempt's cookie.  automatic: 1

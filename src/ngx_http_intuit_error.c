@@ -220,7 +220,25 @@ static const ngx_http_intuit_failure_t
       "The company has to be connected again",
       "Intuit has ended the connection to this company. An administrator of "
       "the company has to sign in again; open login_uri in a browser.",
-      NGX_LOG_WARN, 0, 1 }
+      NGX_LOG_WARN, 0, 1 },
+
+    /* NGX_HTTP_INTUIT_E_ACTION */
+    { NGX_HTTP_BAD_REQUEST, "invalid_request",
+      "The request could not be understood",
+      "A POST to this address needs a form with action=refresh.",
+      NGX_LOG_INFO, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_TOO_SOON */
+    { NGX_HTTP_TOO_MANY_REQUESTS, "too_soon",
+      "The connection was refreshed a moment ago",
+      "A connection can be refreshed by hand once a minute.",
+      NGX_LOG_INFO, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_TOKEN */
+    { NGX_HTTP_UNAUTHORIZED, "invalid_token",
+      "The access token was refused",
+      "Intuit does not know this access token, or it has expired.",
+      NGX_LOG_INFO, 0, 0 }
 };
 
 

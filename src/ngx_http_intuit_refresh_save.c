@@ -19,9 +19,12 @@ static ngx_int_t ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
 static ngx_int_t ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c);
 static ngx_int_t ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job);
-static void ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job);
+static void ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
+    ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
+static ngx_intuit_pair_t *ngx_http_intuit_refresh_late(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
@@ -51,6 +54,7 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
+    rc = NGX_ERROR;
 
     if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
 
@@ -102,7 +106,7 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
         }
     }
 
-    ngx_http_intuit_refresh_lost(job);
+    ngx_http_intuit_refresh_lost(job, rc);
 
     return NGX_ERROR;
 }
@@ -199,7 +203,7 @@ ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job)
         return NGX_DECLINED;
     }
 
-    ngx_http_intuit_refresh_lost(job);
+    ngx_http_intuit_refresh_lost(job, ctx->save.rc);
 
     if (ctx->save.rc == NGX_BUSY && !job->ended) {
 
@@ -214,7 +218,7 @@ ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job)
 
 
 static void
-ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job)
+ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
@@ -227,8 +231,10 @@ ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job)
     ctx->unsaved = 1;
 
     ngx_log_error(NGX_LOG_CRIT, job->log, 0,
-                  "intuit refresh could not be saved: no room in the "
-                  "shared zone, realm \"%V\"", &ctx->connection.realm);
+                  "intuit refresh could not be saved: %s, realm \"%V\"",
+                  rc == NGX_BUSY ? "no room in the shared zone"
+                                 : "the record cannot be written",
+                  &ctx->connection.realm);
 }
 
 
@@ -291,7 +297,48 @@ ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
         return &c->spare;
     }
 
-    return NULL;
+    return ngx_http_intuit_refresh_late(job, c);
+}
+
+
+/*
+ * Whoever took over from us was refused because of what we have got: nobody
+ * else has it.
+ */
+
+static ngx_intuit_pair_t *
+ngx_http_intuit_refresh_late(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c)
+{
+    ngx_str_t                      *mine, *theirs;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+        return NULL;
+    }
+
+    if (c->dead) {
+        c->dead = 0;
+        c->current = ctx->sent;
+        return &c->current;
+    }
+
+    mine = ctx->tokens.refresh_token.len ? &ctx->tokens.refresh_token
+                                         : &ctx->sent.refresh_token;
+    theirs = &c->current.refresh_token;
+
+    if (c->spare.access_token.len
+        || (mine->len == theirs->len
+            && ngx_memcmp(mine->data, theirs->data, mine->len) == 0))
+    {
+        return NULL;
+    }
+
+    c->spare = ctx->sent;
+
+    return &c->spare;
 }
 
 

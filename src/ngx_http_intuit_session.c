@@ -1,10 +1,27 @@
 /*
- * session_uri: tells a page's script who is signed in, never with a token.
+ * session_uri: tells a page's script who is signed in, never with a token; a
+ * POST with action=refresh gets the connection a new one.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_refresh.h"
+#include "ngx_intuit_args.h"
 
 
+#define NGX_HTTP_INTUIT_SESSION_FORM   1024    /* bytes */
+#define NGX_HTTP_INTUIT_SESSION_PAUSE  60      /* s */
+
+
+static void ngx_http_intuit_session_form(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_intuit_session_asks(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_session_refresh(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_session_claim(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static void ngx_http_intuit_session_resume(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_session_refreshed(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_session_answer(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_session_anonymous(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_session_json(ngx_http_request_t *r,
@@ -15,16 +32,285 @@ ngx_int_t
 ngx_http_intuit_session_handler(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
-    ngx_str_t                    body;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_provider_t  *provider;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
     provider = ctx->endpoint->provider;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_intuit_method_not_allowed(r, provider, "GET, HEAD");
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST))) {
+        return ngx_http_intuit_method_not_allowed(r, provider,
+                                                  "GET, HEAD, POST");
     }
+
+    if (r->method != NGX_HTTP_POST) {
+        rc = ngx_http_intuit_userinfo_handler(r);
+        return rc == NGX_DECLINED ? ngx_http_intuit_session_answer(r, ctx)
+                                  : rc;
+    }
+
+    if (ngx_http_intuit_cross_site(r)) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_CROSS_SITE,
+                                    "session");
+    }
+
+    if (r->headers_in.content_length_n > NGX_HTTP_INTUIT_SESSION_FORM) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_ACTION,
+                                    "the form is too long");
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_intuit_session_form);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+static void
+ngx_http_intuit_session_form(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ngx_http_intuit_session_asks(r)) {
+        rc = ngx_http_intuit_session_refresh(r, ctx);
+
+    } else {
+        rc = ngx_http_intuit_fail(r, ctx->endpoint->provider,
+                                  NGX_HTTP_INTUIT_E_ACTION, NULL);
+    }
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+/* 1: action=refresh */
+
+static ngx_uint_t
+ngx_http_intuit_session_asks(ngx_http_request_t *r)
+{
+    ngx_buf_t    *b;
+    ngx_str_t     form, action;
+    ngx_chain_t  *in;
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL
+        || r->request_body->temp_file)
+    {
+        return 0;
+    }
+
+    /* a preread part and the rest may be in two buffers all the same */
+
+    in = r->request_body->bufs;
+    b = in->buf;
+
+    if (in->next) {
+        return 0;
+    }
+
+    form.data = b->pos;
+    form.len = b->last - b->pos;
+
+    return form.len <= NGX_HTTP_INTUIT_SESSION_FORM
+           && ngx_intuit_args_get(r->pool, &form, "action", &action) == NGX_OK
+           && action.len == 7
+           && ngx_memcmp(action.data, "refresh", 7) == 0;
+}
+
+
+/* NGX_AGAIN: parked; else what ngx_http_finalize_request() takes */
+
+static ngx_int_t
+ngx_http_intuit_session_refresh(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_intuit_connection_t     *c;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->endpoint->provider;
+
+    rc = ngx_http_intuit_identify(r, provider, &ctx->auth);
+
+    if (rc != NGX_OK) {
+        return ngx_http_intuit_session_answer(r, ctx);
+    }
+
+    c = &ctx->auth.loaded.connection;
+
+    if (!ctx->auth.loaded.has_connection) {
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_NOT_CONNECTED, NULL);
+    }
+
+    if (c->dead || c->current.refresh_token.len == 0) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_RECONNECT,
+                                    NULL);
+    }
+
+    if (!ngx_http_intuit_refresh_allowed(provider, c, ngx_time())) {
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                                    "a refresh has failed a moment ago");
+    }
+
+    rc = ngx_http_intuit_session_claim(r, ctx);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx->provider = provider;
+    ctx->generation = ctx->auth.loaded.generation;
+
+    rc = ngx_http_intuit_refresh_start(provider, &ctx->connection,
+                                       ctx->generation);
+
+    if (rc == NGX_ERROR || ngx_http_intuit_refresh_ready(ctx)) {
+        return ngx_http_intuit_session_refreshed(r, ctx);
+    }
+
+    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
+                             ngx_http_intuit_session_resume)
+        != NGX_OK)
+    {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_BUSY, NULL);
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * Once a minute, over all workers and sessions.  NGX_DECLINED: go on; else
+ * the request has been answered.
+ */
+
+static ngx_int_t
+ngx_http_intuit_session_claim(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    time_t                       now;
+    ngx_int_t                    rc;
+    ngx_str_t                    seconds, *realm;
+    ngx_http_intuit_id_t         id;
+    ngx_http_intuit_login_t      claim;
+    ngx_http_intuit_provider_t  *provider;
+
+    now = ngx_time();
+    provider = ctx->endpoint->provider;
+    realm = &ctx->auth.loaded.connection.realm;
+
+    if (ngx_http_intuit_store_id(&ctx->connection, "connection", provider,
+                                 realm)
+        != NGX_OK
+        || ngx_http_intuit_store_id(&id, "refresh", provider, realm) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    claim.deadline = now + NGX_HTTP_INTUIT_SESSION_PAUSE;
+    claim.expires = now + NGX_HTTP_INTUIT_SESSION_PAUSE;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &id, now, r->pool,
+                                     &claim);
+
+    if (rc == NGX_DECLINED) {
+
+        seconds.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+        if (seconds.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        seconds.len = ngx_sprintf(seconds.data, "%T",
+                                  ngx_max(claim.deadline - now, 1))
+                      - seconds.data;
+
+        if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_TOO_SOON,
+                                    NULL);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_intuit_fail(r, provider,
+                                    rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                                                   : NGX_HTTP_INTUIT_E_STORE,
+                                    NULL);
+    }
+
+    ngx_memzero(&claim, sizeof(ngx_http_intuit_login_t));
+    claim.state = NGX_HTTP_INTUIT_LOGIN_DONE;
+
+    (void) ngx_http_intuit_login_end(provider->store, &id, &claim, now);
+
+    return NGX_DECLINED;
+}
+
+
+static void
+ngx_http_intuit_session_resume(ngx_http_request_t *r)
+{
+    ngx_http_finalize_request(r,
+             ngx_http_intuit_session_refreshed(r,
+                                               ngx_http_intuit_get_ctx(r, 0)));
+}
+
+
+static ngx_int_t
+ngx_http_intuit_session_refreshed(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_str_t                    old;
+    ngx_intuit_connection_t     *c;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->endpoint->provider;
+    c = &ctx->auth.loaded.connection;
+    old = c->current.access_token;
+
+    ctx->refresh_status = "failed";
+
+    if (ngx_http_intuit_refresh_reload(r, &ctx->auth) != NGX_OK) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_STORE,
+                                    NULL);
+    }
+
+    if (c->dead) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_RECONNECT,
+                                    NULL);
+    }
+
+    if (c->current.access_token.len == old.len
+        && ngx_memcmp(c->current.access_token.data, old.data, old.len) == 0)
+    {
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                                    "the refresh has failed");
+    }
+
+    ctx->refresh_status = "waited";
+
+    return ngx_http_intuit_session_answer(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_session_answer(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    body;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->endpoint->provider;
 
     rc = ngx_http_intuit_identify(r, provider, &ctx->auth);
 

@@ -347,6 +347,7 @@ sub check_errors {
         NGX_HTTP_FORBIDDEN => 403, NGX_HTTP_NOT_ALLOWED => 405,
         NGX_HTTP_INTERNAL_SERVER_ERROR => 500, NGX_HTTP_BAD_GATEWAY => 502,
         NGX_HTTP_SERVICE_UNAVAILABLE => 503,
+        NGX_HTTP_TOO_MANY_REQUESTS => 429,
     );
 
     my %word = reverse(($table // '') =~ /\{ (NGX_HTTP_\w+), "(\w+)",/g);

@@ -482,7 +482,7 @@ static void
 test_scope(void)
 {
     size_t     i;
-    ngx_str_t  s;
+    ngx_str_t  s, wanted;
 
     static const struct {
         const char  *scope;
@@ -516,6 +516,16 @@ test_scope(void)
 
     ngx_str_null(&s);
     ok(!ngx_intuit_scope_has(&s, "openid"), "no scope");
+
+    ok(ngx_intuit_scope_covers(&s, &s), "none covers none");
+
+    wanted = ngx_intuit_stub_str(pool, "openid email");
+    ok(!ngx_intuit_scope_covers(&s, &wanted), "none covers nothing else");
+    ok(ngx_intuit_scope_covers(&wanted, &s), "any covers none");
+
+    s = ngx_intuit_stub_str(pool, "email  a openid");
+    ok(ngx_intuit_scope_covers(&s, &wanted), "more, in another order");
+    ok(!ngx_intuit_scope_covers(&wanted, &s), "but not the other way round");
 }
 
 

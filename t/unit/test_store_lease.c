@@ -1,0 +1,118 @@
+/* The right to refresh a connection, and the walk over all of them. */
+
+#include "test_store.h"
+
+
+static void
+save(ngx_uint_t n, uint64_t *generation)
+{
+    ngx_str_t             text;
+    ngx_http_intuit_id_t  key;
+
+    key = id(n);
+    text = connection("t", 10);
+
+    ok(ngx_http_intuit_connection_save(store, &key, &text, generation, 0)
+       == NGX_OK, "connection %u", (unsigned) n);
+}
+
+
+static void
+test_lease(void)
+{
+    uint64_t              generation;
+    ngx_uint_t            abandoned, leased;
+    ngx_http_intuit_id_t  key;
+
+    static u_char  a[NGX_HTTP_INTUIT_LEASE_LEN] = "a";
+    static u_char  b[NGX_HTTP_INTUIT_LEASE_LEN] = "b";
+
+    open_store(ZONE_SIZE);
+
+    key = id(1);
+    generation = 0;
+
+    ok(ngx_http_intuit_connection_lease(store, &key, a, 10, 1, &abandoned)
+       == NGX_DECLINED, "no lease without a connection");
+
+    save(1, &generation);
+
+    ok(ngx_http_intuit_connection_lease(store, &key, a, 10, 1, &abandoned)
+       == NGX_OK && !abandoned, "the first owner");
+    ok(ngx_http_intuit_connection_lease(store, &key, b, 20, 9, &abandoned)
+       == NGX_DECLINED, "nobody else before its end");
+
+    save(1, &generation);
+
+    ok(ngx_http_intuit_connection_peek(store, &key, 9, &generation, &leased)
+       == NGX_OK && leased, "it survives a save");
+    ok(ngx_http_intuit_connection_release(store, &key, b) == NGX_DECLINED,
+       "only its owner gives it back");
+    ok(ngx_http_intuit_connection_lease(store, &key, b, 20, 10, &abandoned)
+       == NGX_OK && abandoned, "the second, of an owner that is gone");
+    ok(ngx_http_intuit_connection_release(store, &key, a) == NGX_DECLINED,
+       "a late owner gives nothing back");
+    ok(ngx_http_intuit_connection_release(store, &key, b) == NGX_OK,
+       "given back");
+    ok(ngx_http_intuit_connection_lease(store, &key, a, 30, 11, &abandoned)
+       == NGX_OK && !abandoned, "so the next one finds nothing left over");
+
+    close_store();
+}
+
+
+static void
+test_walk(void)
+{
+    uint64_t              generation[5];
+    ngx_uint_t            i;
+    ngx_http_intuit_id_t  ids[5], key;
+
+    open_store(ZONE_SIZE);
+
+    memset(&key, 0, sizeof(ngx_http_intuit_id_t));
+    ok(ngx_http_intuit_connection_walk(store, &key, ids, 5) == 0, "nobody");
+
+    for (i = 0; i < 5; i++) {
+        generation[i] = 0;
+        save(i, &generation[i]);
+    }
+
+    ok(ngx_http_intuit_connection_walk(store, &key, ids, 2) == 2, "two");
+    key = id(1);
+    ok(memcmp(&ids[1], &key, sizeof(key)) == 0, "the oldest first");
+
+    ok(ngx_http_intuit_connection_walk(store, &ids[1], ids, 2) == 2,
+       "two more");
+    key = id(2);
+    ok(memcmp(&ids[0], &key, sizeof(key)) == 0, "those that follow");
+
+    /* what is saved anew comes last */
+
+    save(3, &generation[3]);
+    key = id(2);
+    ok(ngx_http_intuit_connection_walk(store, &key, ids, 5) == 2, "the rest");
+    key = id(3);
+    ok(memcmp(&ids[1], &key, sizeof(key)) == 0, "the latest last");
+    ok(ngx_http_intuit_connection_walk(store, &key, ids, 5) == 0, "the end");
+
+    key = id(99);
+    ok(ngx_http_intuit_connection_walk(store, &key, ids, 5) == 5,
+       "from the beginning, if the last one is gone");
+
+    close_store();
+}
+
+
+int
+main(void)
+{
+    setup();
+
+    test_lease();
+    test_walk();
+
+    ngx_destroy_pool(pool);
+
+    return done_testing();
+}
