@@ -7,6 +7,13 @@
 #include "ngx_http_intuit_provider.h"
 
 
+/* what a directive for operators makes of a location */
+typedef struct {
+    ngx_http_handler_pt          handler;
+    ngx_uint_t                   callback;     /* needs the redirect URI */
+} ngx_http_intuit_action_t;
+
+
 static char *ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_intuit_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -17,6 +24,8 @@ static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+static char *ngx_http_intuit_operator(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_intuit_add_handlers(ngx_conf_t *cf);
@@ -30,7 +39,8 @@ static void *ngx_http_intuit_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
-    ngx_http_intuit_provider_t *provider, ngx_uint_t auth);
+    ngx_http_intuit_provider_t *provider, ngx_uint_t auth,
+    ngx_uint_t callback);
 static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
 
@@ -46,6 +56,11 @@ static ngx_conf_enum_t  ngx_http_intuit_modes[] = {
     { ngx_string("require"), NGX_HTTP_INTUIT_MODE_REQUIRE },
     { ngx_string("verify"), NGX_HTTP_INTUIT_MODE_VERIFY },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_http_intuit_action_t  ngx_http_intuit_disconnect = {
+    ngx_http_intuit_disconnect_handler, 0
 };
 
 
@@ -92,6 +107,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("intuit_disconnect"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_disconnect },
 
     /* inside intuit_provider { } */
 
@@ -627,6 +649,40 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
 
 
 static char *
+ngx_http_intuit_operator(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_intuit_action_t    *action;
+    ngx_http_intuit_loc_conf_t  *ilcf = conf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler
+        || (ilcf->proxy != NGX_CONF_UNSET_PTR && ilcf->proxy != NULL))
+    {
+        return "stands beside another handler: give it a location of its own";
+    }
+
+    value = cf->args->elts;
+    action = cmd->post;
+
+    ilcf->action = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->action == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->handler = action->handler;
+    ilcf->callback = action->callback;
+
+    clcf->handler = action->handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char                       *p;
@@ -914,12 +970,15 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
      *
      *     ilcf->realm = NULL;
      *     ilcf->any_clients = 0;
+     *     ilcf->handler = NULL;
+     *     ilcf->callback = 0;
      */
 
     ilcf->auth = NGX_CONF_UNSET_PTR;
     ilcf->mode = NGX_CONF_UNSET_UINT;
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
+    ilcf->action = NGX_CONF_UNSET_PTR;
 
     return ilcf;
 }
@@ -965,13 +1024,36 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
-    if (conf->auth && ngx_http_intuit_use(cf, conf->auth, 1) != NGX_OK) {
+    /* and so are the handlers of intuit_connect and the like */
+
+    if (conf->action == NGX_CONF_UNSET_PTR) {
+
+        conf->action = NULL;
+
+        if (clcf->noname && clcf->handler == NULL
+            && prev->action != NGX_CONF_UNSET_PTR)
+        {
+            conf->action = prev->action;
+            conf->handler = prev->handler;
+            conf->callback = prev->callback;
+            clcf->handler = conf->handler;
+        }
+    }
+
+    if (conf->auth && ngx_http_intuit_use(cf, conf->auth, 1, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     if (conf->proxy
-        && ngx_http_intuit_use(cf, conf->proxy, conf->realm == NULL)
+        && ngx_http_intuit_use(cf, conf->proxy, conf->realm == NULL,
+                               conf->realm == NULL)
            != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->action
+        && ngx_http_intuit_use(cf, conf->action, 0, conf->callback) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -984,7 +1066,7 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 static ngx_int_t
 ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
-    ngx_uint_t auth)
+    ngx_uint_t auth, ngx_uint_t callback)
 {
     ngx_uint_t                   i;
     ngx_http_intuit_use_t       *use;
@@ -1000,6 +1082,7 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
     for (i = 0; i < iscf->uses.nelts; i++) {
         if (use[i].provider == provider) {
             use[i].auth |= auth;
+            use[i].callback |= callback;
             return NGX_OK;
         }
     }
@@ -1011,6 +1094,7 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
 
     use->provider = provider;
     use->auth = auth;
+    use->callback = callback;
 
     return NGX_OK;
 }
@@ -1047,6 +1131,8 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
     if (imcf == NULL) {
         return;
     }
+
+    ngx_http_intuit_disconnect_exit();
 
     provider = imcf->providers.elts;
 

@@ -219,7 +219,21 @@ static const ngx_http_intuit_failure_t
       "The company has to be connected again",
       "Intuit has ended the connection to this company. An administrator of "
       "the company has to sign in again; open login_uri in a browser.",
-      NGX_LOG_WARN, 0, 1 }
+      NGX_LOG_WARN, 0, 1 },
+
+    /* NGX_HTTP_INTUIT_E_BODY */
+    { NGX_HTTP_BAD_REQUEST, "invalid_body",
+      "This request is not complete",
+      "Its body lacks something that is needed, has something twice or in "
+      "another form, or is too long.",
+      NGX_LOG_WARN, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_TOKEN */
+    { NGX_HTTP_BAD_REQUEST, "token_refused",
+      "Intuit did not accept the token",
+      "It has expired, was used or revoked already, or belongs to another "
+      "app or environment. Nothing was changed here.",
+      NGX_LOG_WARN, 0, 0 }
 };
 
 
