@@ -59,6 +59,11 @@ static ngx_conf_enum_t  ngx_http_intuit_modes[] = {
 };
 
 
+static ngx_http_intuit_action_t  ngx_http_intuit_connect = {
+    ngx_http_intuit_connect_handler, 1
+};
+
+
 static ngx_http_intuit_action_t  ngx_http_intuit_disconnect = {
     ngx_http_intuit_disconnect_handler, 0
 };
@@ -107,6 +112,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("intuit_connect"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_connect },
 
     { ngx_string("intuit_disconnect"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -675,6 +687,10 @@ ngx_http_intuit_operator(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ilcf->handler = action->handler;
     ilcf->callback = action->callback;
+
+    if (action->callback) {
+        ilcf->action->connects = 1;
+    }
 
     clcf->handler = action->handler;
 

@@ -145,6 +145,7 @@ struct ngx_http_intuit_provider_s {
     unsigned                     strict:1;     /* SameSite=Strict cookies */
     unsigned                     secure:1;     /* Secure cookies */
     unsigned                     early:1;      /* proxied before defined */
+    unsigned                     connects:1;   /* by intuit_connect */
     unsigned                     own_ca:1;     /* ssl_trusted_certificate */
 };
 
@@ -317,21 +318,31 @@ ngx_int_t ngx_http_intuit_callback_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_logout_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_session_handler(ngx_http_request_t *r);
 
-/* Content handlers of locations: intuit_disconnect. */
+/* Content handlers of locations: intuit_connect and the like. */
+ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 
 /* Worker's end: says which revocations are given up. */
 void ngx_http_intuit_disconnect_exit(void);
 
+/* The page after a consent that intuit_connect began; id: the connection's. */
+ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id);
+
+typedef enum {
+    NGX_HTTP_INTUIT_START_ASKED = 0,          /* by login_uri */
+    NGX_HTTP_INTUIT_START_AUTOMATIC,          /* counts for the loop breaker */
+    NGX_HTTP_INTUIT_START_CONNECT             /* to connect a company */
+} ngx_http_intuit_start_e;
+
 /*
- * Answers with the redirect to Intuit and the attempt's cookie.  automatic: 1
- * when no one asked for a login by name (counts for the loop breaker).
+ * Answers with the redirect to Intuit and the attempt's cookie.
  * Returns what ngx_http_finalize_request() takes, or NGX_AGAIN: the endpoints
  * are being looked up, park until ngx_http_intuit_login_ready() and call again.
  */
 ngx_int_t ngx_http_intuit_login_start(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *target,
-    ngx_uint_t automatic);
+    ngx_http_intuit_start_e how);
 
 /* For a request whose login_start said NGX_AGAIN: has the time come? */
 ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);

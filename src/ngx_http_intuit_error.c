@@ -280,8 +280,11 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
 
     ngx_str_null(&link);
 
+    /* an operator connects a company, and does not sign in */
+
     if (failure->login
         && provider
+        && !ctx->attempt.connect
         && ngx_http_intuit_login_link(r, provider, &link) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -15,6 +15,10 @@ static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
 static ngx_int_t ngx_http_intuit_exchange_connection(
     ngx_http_intuit_job_t *job, const ngx_intuit_pair_t *pair);
+static void ngx_http_intuit_pair_replace(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used);
+static ngx_uint_t ngx_http_intuit_pair_same(const ngx_str_t *token,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used);
 static ngx_uint_t ngx_http_intuit_pair_serves(
     const ngx_intuit_connection_t *c, const ngx_intuit_pair_t *pair,
     time_t now);
@@ -31,6 +35,21 @@ ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
     ctx = job->data;
 
     ngx_http_intuit_exchange_pair(job, &pair);
+
+    if (ctx->in.connect) {
+        rc = ngx_http_intuit_exchange_connection(job, &pair);
+
+        if (rc != NGX_OK) {
+            return ngx_http_intuit_exchange_fail(job,
+                                   rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                                                  : NGX_HTTP_INTUIT_E_STORE,
+                                   "connection could not be saved");
+        }
+
+        ctx->result.state = NGX_HTTP_INTUIT_LOGIN_DONE;
+
+        return NGX_OK;
+    }
 
     if (ngx_http_intuit_exchange_session(job, &pair, &session) != NGX_OK) {
         return NGX_ERROR;
@@ -78,6 +97,12 @@ ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
 
     pair->access_token = ctx->tokens.access_token;
     pair->refresh_token = ctx->tokens.refresh_token;
+
+    if (pair->refresh_token.len == 0 && ctx->in.begin) {
+        /* not said anew: the imported one goes on */
+        pair->refresh_token = ctx->in.given[0];
+    }
+
     pair->scope = ctx->tokens.scope.len ? ctx->tokens.scope
                                         : job->provider->scope;
     pair->sub = ctx->jwt.sub;
@@ -180,7 +205,10 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
             return rc;
         }
 
-        if (ngx_http_intuit_pair_serves(&c, pair, now)) {
+        if (ctx->in.connect) {
+            ngx_http_intuit_pair_replace(&c, pair, &ctx->in.given[0]);
+
+        } else if (ngx_http_intuit_pair_serves(&c, pair, now)) {
             c.spare = *pair;
 
         } else {
@@ -208,6 +236,49 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
     }
 
     return NGX_ERROR;
+}
+
+
+/*
+ * The new pair is what was asked for; the old one may still do when it is
+ * over, unless it is the same one.  Nothing is revoked at Intuit: that would
+ * end both.
+ */
+
+static void
+ngx_http_intuit_pair_replace(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used)
+{
+    if (!c->dead && c->current.refresh_token.len
+        && !ngx_http_intuit_pair_same(&c->current.refresh_token, pair, used))
+    {
+        c->spare = c->current;
+
+    } else if (ngx_http_intuit_pair_same(&c->spare.refresh_token, pair, used))
+    {
+        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
+    }
+
+    c->current = *pair;
+    c->dead = 0;
+    c->retry_at = 0;
+    c->failures = 0;
+    c->maybe_sent = 0;
+    ngx_str_null(&c->error);
+}
+
+
+/* used: the refresh token that the pair was got with, or empty */
+
+static ngx_uint_t
+ngx_http_intuit_pair_same(const ngx_str_t *token,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used)
+{
+    return (token->len == pair->refresh_token.len
+            && ngx_memcmp(token->data, pair->refresh_token.data, token->len)
+               == 0)
+           || (token->len == used->len
+               && ngx_memcmp(token->data, used->data, token->len) == 0);
 }
 
 

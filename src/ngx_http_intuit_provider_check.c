@@ -327,6 +327,12 @@ ngx_http_intuit_provider_scope(ngx_conf_t *cf,
 
     provider->company = ngx_http_intuit_provider_company(&provider->scope);
 
+    if (provider->connects && !provider->company) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"scope\" has no company to connect by intuit_connect: "
+                   "add com.intuit.quickbooks.accounting");
+    }
+
     if (provider->userinfo == NGX_CONF_UNSET) {
 
         provider->userinfo = 0;

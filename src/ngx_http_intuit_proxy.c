@@ -546,7 +546,8 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     }
 
     if (rc == NGX_DECLINED && ngx_http_intuit_navigation(r)) {
-        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri, 1);
+        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri,
+                                         NGX_HTTP_INTUIT_START_AUTOMATIC);
 
         if (rc != NGX_AGAIN) {
             return ngx_http_intuit_proxy_end(r, rc);
