@@ -69,6 +69,11 @@ static ngx_http_intuit_action_t  ngx_http_intuit_disconnect = {
 };
 
 
+static ngx_http_intuit_action_t  ngx_http_intuit_migrate = {
+    ngx_http_intuit_migrate_handler, 0
+};
+
+
 static ngx_command_t  ngx_http_intuit_commands[] = {
 
     { ngx_string("intuit_provider"),
@@ -127,6 +132,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       &ngx_http_intuit_disconnect },
 
+    { ngx_string("intuit_migrate"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_migrate },
+
     /* inside intuit_provider { } */
 
     { ngx_string("include"),
@@ -155,6 +167,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_provider_t, api_url),
+      NULL },
+
+    { ngx_string("migrate_url"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, migrate_url),
       NULL },
 
     { ngx_string("client_id"),

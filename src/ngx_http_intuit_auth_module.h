@@ -96,6 +96,7 @@ struct ngx_http_intuit_provider_s {
     ngx_uint_t                   environment;
     ngx_str_t                    config_url;   /* empty: Intuit's own */
     ngx_str_t                    api_url;
+    ngx_str_t                    migrate_url;
     ngx_str_t                    client_id;
     ngx_str_t                    client_secret;
     ngx_str_t                    client_secret_file;
@@ -321,6 +322,7 @@ ngx_int_t ngx_http_intuit_session_handler(ngx_http_request_t *r);
 /* Content handlers of locations: intuit_connect and the like. */
 ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
 
 /* Worker's end: says which revocations are given up. */
 void ngx_http_intuit_disconnect_exit(void);
