@@ -13,20 +13,29 @@ MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/
 JOBS  = 2
 TESTS = t
 CELLS = bookworm trixie sid static
+T     =
+S     = 60
+
+export JOBS TESTS
 
 
-.PHONY: all build install demo demo-check test test-all matrix clean
-.PHONY: help
+.PHONY: all release build install demo demo-check test test-all clean help
+.PHONY: asan fuzz analyse valgrind coverage matrix
 
 all: build    ## the same as build
 
-build:        ## the module: build/release/, and build/debug/ with extra checks
+release:
 	@$(TOOLS)/setup.sh build
 	@$(TOOLS)/build-module.sh release
+
+build: release ## the module: build/release/, and build/debug/ with extra checks
 	@$(TOOLS)/build-module.sh debug
 	@echo "build/release/$(MODULE) is ready"
 
-install: build ## copy the module to where nginx looks for modules (DESTDIR=)
+# after "release", which may have to install the nginx that is asked here
+install: release ## copy the module to where nginx looks for it (DESTDIR=)
+	@test -n "$(MODULES_DIR)" || { echo "\"nginx -V\" names no" \
+	    "--modules-path; say MODULES_DIR=" >&2; exit 1; }
 	@install -D -m 644 build/release/$(MODULE) \
 	    "$(DESTDIR)$(MODULES_DIR)/$(MODULE)"
 	@echo "$(DESTDIR)$(MODULES_DIR)/$(MODULE) is installed; begin nginx.conf" \
@@ -46,15 +55,41 @@ test:         ## all tests that fit into 20 minutes (TESTS=t/one.t, JOBS=1)
 	@$(TOOLS)/setup.sh test
 	@$(TOOLS)/build-module.sh release
 	@$(TOOLS)/build-module.sh debug
-	@prove -j $(JOBS) -I t/lib -r $(TESTS)
+	@$(TOOLS)/build-module.sh asan
+	@$(TOOLS)/asan-nginx.sh
+	@$(TOOLS)/run-tests.sh some
 
 test-all:     ## the same, with what takes longer, and under AddressSanitizer
-	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/setup.sh analyse
 	@$(TOOLS)/build-module.sh release
 	@$(TOOLS)/build-module.sh debug
 	@$(TOOLS)/build-module.sh asan
-	@TEST_ALL=1 prove -j $(JOBS) -I t/lib -r $(TESTS)
-	@TEST_ALL=1 TEST_VARIANT=asan prove -j $(JOBS) -I t/lib -r $(TESTS)
+	@$(TOOLS)/asan-nginx.sh
+	@$(TOOLS)/run-tests.sh all
+
+asan:         ## the tests that start nginx, under AddressSanitizer (TESTS=)
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/build-module.sh asan
+	@$(TOOLS)/asan-nginx.sh
+	@$(TOOLS)/run-tests.sh asan
+
+fuzz:         ## libFuzzer on the pure layer (T=jwt, or all; S=60 seconds each)
+	@$(TOOLS)/setup.sh fuzz
+	@$(TOOLS)/fuzz.sh $(S) $(T)
+
+analyse:      ## gcc -fanalyzer, clang-tidy and cppcheck
+	@$(TOOLS)/setup.sh analyse
+	@$(TOOLS)/build-module.sh debug
+	@$(TOOLS)/analyse.sh
+
+valgrind:     ## some tests under valgrind
+	@$(TOOLS)/setup.sh valgrind
+	@$(TOOLS)/build-module.sh debug
+	@$(TOOLS)/run-tests.sh valgrind
+
+coverage:     ## all tests on a counting build: lines and branches (TESTS=)
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/coverage.sh
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
 	@TESTS='$(TESTS)' JOBS='$(JOBS)' $(TOOLS)/matrix.sh $(CELLS)

@@ -323,6 +323,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       offsetof(ngx_http_intuit_provider_t, refresh_before),
       NULL },
 
+    { ngx_string("refresh_keepalive"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, refresh_keepalive),
+      NULL },
+
     { ngx_string("leeway"),
       NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
@@ -825,7 +832,9 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         if (provider[i]->file == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "there is no intuit_provider \"%V\": define it in "
-                          "the http block", &provider[i]->name);
+                          "the http block, or correct the name in %s:%ui",
+                          &provider[i]->name, provider[i]->first_file,
+                          provider[i]->first_line);
             return NGX_ERROR;
         }
 
@@ -849,8 +858,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
 
 /*
- * Handlers of a phase run from the array's end: the first place is the last
- * to be asked.
+ * Handlers of a phase run from the array's end, so that the one in front is the
+ * last to be asked; but those of the log phase run from its front.
  */
 
 static ngx_int_t
@@ -864,13 +873,14 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
     static struct {
         ngx_uint_t              phase;
         ngx_http_handler_pt     handler;
-        ngx_uint_t              last;
+        ngx_uint_t              front;
     } phases[] = {
         { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1 },
         { 0, NULL, 0 }
     };
 
@@ -885,7 +895,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
             return NGX_ERROR;
         }
 
-        if (phases[i].last) {
+        if (phases[i].front) {
             h = handlers->elts;
             ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(*h));
         }
@@ -949,6 +959,7 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->zone_size = 0;
      *     imcf->resolver = NULL;
      *     imcf->keep_id_token = 0;
+     *     imcf->token_used = 0;
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
@@ -1149,6 +1160,8 @@ ngx_http_intuit_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    ngx_http_intuit_keepalive_init(cycle, imcf);
 
     return ngx_http_intuit_probe_init(cycle, imcf);
 }

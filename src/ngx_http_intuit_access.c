@@ -6,8 +6,9 @@
 #include "ngx_http_intuit_refresh.h"
 
 
-static void ngx_http_intuit_redact(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
+static ngx_http_intuit_endpoint_t *ngx_http_intuit_find_endpoint(
+    ngx_http_request_t *r);
+static void ngx_http_intuit_redact(ngx_http_request_t *r);
 static void ngx_http_intuit_redact_text(u_char *data, size_t len);
 static ngx_int_t ngx_http_intuit_access_anonymous(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
@@ -16,6 +17,8 @@ static ngx_int_t ngx_http_intuit_access_require(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_access_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static void ngx_http_intuit_ctx_cleanup(void *data);
+static ngx_uint_t ngx_http_intuit_session_allowed(
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_session_t *session);
 static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
     ngx_http_request_t *r);
 
@@ -30,29 +33,17 @@ static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
 ngx_int_t
 ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t                   i;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_core_main_conf_t   *cmcf;
     ngx_http_intuit_endpoint_t  *ep;
-    ngx_http_intuit_srv_conf_t  *iscf;
 
     if (r != r->main) {
         return NGX_DECLINED;
     }
 
-    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
-    ep = iscf->endpoints.elts;
+    ep = ngx_http_intuit_find_endpoint(r);
 
-    for (i = 0; i < iscf->endpoints.nelts; i++) {
-
-        if (r->uri.len == ep[i].uri.len
-            && ngx_memcmp(r->uri.data, ep[i].uri.data, r->uri.len) == 0)
-        {
-            break;
-        }
-    }
-
-    if (i == iscf->endpoints.nelts) {
+    if (ep == NULL) {
         return NGX_DECLINED;
     }
 
@@ -61,7 +52,7 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->endpoint = &ep[i];
+    ctx->endpoint = ep;
 
     if (ctx->args.data == NULL && r->args.len) {
         ctx->args.data = ngx_pstrdup(r->pool, &r->args);
@@ -72,12 +63,12 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
         ctx->args.len = r->args.len;
     }
 
-    if (ep[i].callback) {
-        ngx_http_intuit_redact(r, ctx);
+    if (ep->callback) {
+        ngx_http_intuit_redact(r);
     }
 
     ngx_http_update_location_config(r);
-    r->content_handler = ep[i].handler;
+    r->content_handler = ep->handler;
 
     cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -85,6 +76,46 @@ ngx_http_intuit_endpoint_handler(ngx_http_request_t *r)
     ngx_http_core_run_phases(r);
 
     return NGX_DONE;
+}
+
+
+static ngx_http_intuit_endpoint_t *
+ngx_http_intuit_find_endpoint(ngx_http_request_t *r)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_endpoint_t  *ep;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+    ep = iscf->endpoints.elts;
+
+    for (i = 0; i < iscf->endpoints.nelts; i++) {
+
+        if (r->uri.len == ep[i].uri.len
+            && ngx_memcmp(r->uri.data, ep[i].uri.data, r->uri.len) == 0)
+        {
+            return &ep[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* before access_log: core may have refused a callback before any phase ran */
+
+ngx_int_t
+ngx_http_intuit_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_intuit_endpoint_t  *ep;
+
+    ep = ngx_http_intuit_find_endpoint(r);
+
+    if (ep && ep->callback) {
+        ngx_http_intuit_redact(r);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -109,11 +140,9 @@ ngx_http_intuit_own_uri(ngx_http_request_t *r,
  */
 
 static void
-ngx_http_intuit_redact(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+ngx_http_intuit_redact(ngx_http_request_t *r)
 {
     u_char  *p, *last;
-
-    (void) ctx;
 
     ngx_http_intuit_redact_text(r->args.data, r->args.len);
 
@@ -414,7 +443,56 @@ ngx_http_intuit_identify(ngx_http_request_t *r,
 
     view->rc = (rc == NGX_OK || rc == NGX_DECLINED) ? rc : NGX_ERROR;
 
+    if (rc == NGX_OK
+        && !ngx_http_intuit_session_allowed(provider, &view->loaded.session))
+    {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit session is ended: provider \"%V\" no longer "
+                      "allows its company or e-mail address",
+                      &provider->name);
+
+        (void) ngx_http_intuit_session_remove(provider->store, &view->id);
+
+        ngx_memzero(&view->loaded, sizeof(ngx_http_intuit_loaded_t));
+        view->rc = NGX_DECLINED;
+    }
+
     return view->rc;
+}
+
+
+/* sessions outlive a reload, and the rules under which they were made */
+
+static ngx_uint_t
+ngx_http_intuit_session_allowed(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_session_t *session)
+{
+    ngx_str_t   *rule;
+    ngx_uint_t   i;
+
+    rule = provider->allow_realm.elts;
+
+    for (i = 0; i < provider->allow_realm.nelts; i++) {
+        if (rule[i].len == session->realm.len
+            && ngx_memcmp(rule[i].data, session->realm.data, rule[i].len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i && i == provider->allow_realm.nelts) {
+        return 0;
+    }
+
+    rule = provider->allow_email.elts;
+
+    for (i = 0; i < provider->allow_email.nelts; i++) {
+        if (ngx_intuit_email_matches(&session->email, &rule[i])) {
+            return 1;
+        }
+    }
+
+    return i == 0;
 }
 
 

@@ -92,6 +92,8 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    name;
     u_char                      *file;         /* where it is defined; NULL: */
     ngx_uint_t                   line;         /* mentioned only */
+    u_char                      *first_file;   /* the first mention */
+    ngx_uint_t                   first_line;
 
     ngx_uint_t                   environment;
     ngx_str_t                    config_url;   /* empty: Intuit's own */
@@ -119,6 +121,7 @@ struct ngx_http_intuit_provider_s {
     time_t                       session_idle_timeout;
     time_t                       login_timeout;
     time_t                       refresh_before;
+    time_t                       refresh_keepalive; /* 0: off */
     time_t                       leeway;
     ngx_msec_t                   connect_timeout;
     ngx_msec_t                   read_timeout;
@@ -172,7 +175,8 @@ typedef struct {
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
-    ngx_array_t                  names;        /* ngx_str_t, of server_name */
+    ngx_array_t                  names;        /* ngx_str_t; core's are gone
+                                                * after configuration */
 } ngx_http_intuit_srv_conf_t;
 
 typedef struct {
@@ -232,6 +236,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_id_t         connection;   /* ... or the connection, */
     uint64_t                     generation;   /* for a later one of it */
     ngx_uint_t                   waits;        /* for refreshes */
+    const char                  *refresh_status; /* a word; NULL: none */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -249,6 +254,9 @@ extern ngx_module_t  ngx_http_intuit_auth_module;
 
 /* SERVER_REWRITE, last: takes our own URIs out of the location search. */
 ngx_int_t ngx_http_intuit_endpoint_handler(ngx_http_request_t *r);
+
+/* LOG, first: no code in access_log, whoever answered. */
+ngx_int_t ngx_http_intuit_log_handler(ngx_http_request_t *r);
 
 /* ACCESS, last: the session gate. */
 ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
@@ -371,6 +379,10 @@ ngx_resolver_t *ngx_http_intuit_system_resolver(ngx_conf_t *cf);
 
 /* Worker start: arms the key probe. */
 ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf);
+
+/* Worker start: arms the timer that looks after unused connections. */
+void ngx_http_intuit_keepalive_init(ngx_cycle_t *cycle,
     ngx_http_intuit_main_conf_t *imcf);
 
 ngx_int_t ngx_http_intuit_add_variables(ngx_conf_t *cf);

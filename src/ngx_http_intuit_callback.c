@@ -420,7 +420,12 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
 
     ctx->tid = login->tid;
 
-    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && login->session.len) {
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE
+        && login->session.len
+        && ngx_http_intuit_login_take(ctx->provider->store, &ctx->login,
+                                      ngx_time())
+           == NGX_OK)
+    {
         return ngx_http_intuit_callback_session(r, ctx, login);
     }
 
@@ -434,7 +439,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
     }
 
     if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE) {
-        /* over for longer than anybody waits */
+        /* over for longer, or asked for more often, than anybody needs */
         return ngx_http_intuit_callback_stateless(r, ctx);
     }
 

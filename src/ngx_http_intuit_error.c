@@ -83,8 +83,8 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_STATE */
     { NGX_HTTP_BAD_REQUEST, "invalid_state",
       "This login is no longer valid",
-      "It was started too long ago, in another browser, or was used already. "
-      "Please sign in again.",
+      "It was started too long ago, in another browser or under another name "
+      "of this site, or was used already. Please sign in again.",
       NGX_LOG_INFO, 0, 1 },
 
     /* NGX_HTTP_INTUIT_E_CALLBACK */
@@ -180,7 +180,8 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_REALM_MISMATCH */
     { NGX_HTTP_FORBIDDEN, "realm_mismatch",
       "This is another company",
-      "The company in the address is not the one you are connected to.",
+      "The company in the address is not the one you are connected to. "
+      "Addresses of that one begin with /v3/company/-/",
       NGX_LOG_WARN, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_API_PATH */

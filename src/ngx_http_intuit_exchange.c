@@ -520,6 +520,7 @@ ngx_http_intuit_exchange_company(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_exchange_allow(ngx_http_intuit_job_t *job)
 {
+    u_char                          *reason;
     ngx_http_intuit_provider_t      *provider;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
@@ -527,9 +528,20 @@ ngx_http_intuit_exchange_allow(ngx_http_intuit_job_t *job)
     provider = job->provider;
 
     if (!ngx_http_intuit_exchange_allows(provider, &ctx->in.realm)) {
+        /* the operator may want to copy the number */
+
+        reason = ngx_pnalloc(job->pool, ctx->in.realm.len
+                             + sizeof("realm \"\" is not in allow_realm"));
+        if (reason == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_sprintf(reason, "realm \"%V\" is not in allow_realm%Z",
+                           &ctx->in.realm);
+
         return ngx_http_intuit_exchange_fail(job,
                                              NGX_HTTP_INTUIT_E_REALM_DENIED,
-                                             NULL);
+                                             (char *) reason);
     }
 
     if (ctx->in.begin) {
@@ -651,7 +663,7 @@ ngx_http_intuit_exchange_email(ngx_http_intuit_job_t *job)
     }
 
     return ngx_http_intuit_exchange_fail(job, NGX_HTTP_INTUIT_E_EMAIL_DENIED,
-                                         NULL);
+                                         "address is not in allow_email");
 }
 
 

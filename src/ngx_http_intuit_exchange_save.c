@@ -15,13 +15,12 @@ static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
 static ngx_int_t ngx_http_intuit_exchange_connection(
     ngx_http_intuit_job_t *job, const ngx_intuit_pair_t *pair);
-static void ngx_http_intuit_pair_replace(ngx_intuit_connection_t *c,
+static void ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, time_t now);
+static void ngx_http_intuit_exchange_replace(ngx_intuit_connection_t *c,
     const ngx_intuit_pair_t *pair, const ngx_str_t *used);
 static ngx_uint_t ngx_http_intuit_pair_same(const ngx_str_t *token,
     const ngx_intuit_pair_t *pair, const ngx_str_t *used);
-static ngx_uint_t ngx_http_intuit_pair_serves(
-    const ngx_intuit_connection_t *c, const ngx_intuit_pair_t *pair,
-    time_t now);
 
 
 ngx_int_t
@@ -164,10 +163,7 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
 }
 
 
-/*
- * The company's connection: a pair that still serves stays, and the new one
- * becomes its spare; else the new one takes its place.
- */
+/* the company's connection, made or changed */
 
 static ngx_int_t
 ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
@@ -206,14 +202,10 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
         }
 
         if (ctx->in.connect) {
-            ngx_http_intuit_pair_replace(&c, pair, &ctx->in.given[0]);
-
-        } else if (ngx_http_intuit_pair_serves(&c, pair, now)) {
-            c.spare = *pair;
+            ngx_http_intuit_exchange_replace(&c, pair, &ctx->in.given[0]);
 
         } else {
-            c.current = *pair;
-            c.dead = 0;
+            ngx_http_intuit_exchange_place(&c, pair, now);
         }
 
         c.realm = ctx->in.realm;
@@ -240,13 +232,39 @@ ngx_http_intuit_exchange_connection(ngx_http_intuit_job_t *job,
 
 
 /*
- * The new pair is what was asked for; the old one may still do when it is
- * over, unless it is the same one.  Nothing is revoked at Intuit: that would
- * end both.
+ * A pair that serves and may do as much stays, and the new one becomes its
+ * spare.  Else the new one takes its place, and what can still be refreshed is
+ * kept as the spare; a refresh that is under way finds it there.
  */
 
 static void
-ngx_http_intuit_pair_replace(ngx_intuit_connection_t *c,
+ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, time_t now)
+{
+    ngx_str_t  none;
+
+    if (!c->dead
+        && c->current.access_token.len
+        && c->current.expires > now
+        && ngx_intuit_scope_covers(&c->current.scope, &pair->scope))
+    {
+        c->spare = *pair;
+        return;
+    }
+
+    ngx_str_null(&none);
+    ngx_http_intuit_exchange_replace(c, pair, &none);
+}
+
+
+/*
+ * The new pair takes the current one's place, which may still do as the spare
+ * unless it is the same one.  Nothing is revoked at Intuit: that would end
+ * both.
+ */
+
+static void
+ngx_http_intuit_exchange_replace(ngx_intuit_connection_t *c,
     const ngx_intuit_pair_t *pair, const ngx_str_t *used)
 {
     if (!c->dead && c->current.refresh_token.len
@@ -279,22 +297,6 @@ ngx_http_intuit_pair_same(const ngx_str_t *token,
                == 0)
            || (token->len == used->len
                && ngx_memcmp(token->data, used->data, token->len) == 0);
-}
-
-
-/* 1: the connection's current pair is as good as the new one */
-
-static ngx_uint_t
-ngx_http_intuit_pair_serves(const ngx_intuit_connection_t *c,
-    const ngx_intuit_pair_t *pair, time_t now)
-{
-    return !c->dead
-           && c->current.access_token.len
-           && c->current.expires > now
-           && c->current.scope.len == pair->scope.len
-           && ngx_memcmp(c->current.scope.data, pair->scope.data,
-                         pair->scope.len)
-              == 0;
 }
 
 

@@ -7,6 +7,9 @@
 
 #define NGX_HTTP_INTUIT_POLL     20      /* ms */
 
+/* of the worker's connections one in so many is not for jobs */
+#define NGX_HTTP_INTUIT_SPARE    4
+
 /* more references than a job's subrequests can drop */
 #define NGX_HTTP_INTUIT_PIN      1000
 
@@ -44,6 +47,17 @@ ngx_http_intuit_job_create(ngx_http_intuit_provider_t *provider,
     ngx_connection_t       *c;
     ngx_http_request_t     *r;
     ngx_http_intuit_job_t  *job;
+
+    /* clients leave and their jobs stay: others need connections as well */
+
+    if (ngx_cycle->free_connection_n + ngx_cycle->reusable_connections_n
+        < ngx_cycle->connection_n / NGX_HTTP_INTUIT_SPARE)
+    {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "intuit %s job is refused: worker_connections are "
+                      "nearly used up", name);
+        return NULL;
+    }
 
     job = ngx_calloc(sizeof(ngx_http_intuit_job_t), ngx_cycle->log);
     if (job == NULL) {

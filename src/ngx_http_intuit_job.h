@@ -62,7 +62,7 @@ struct ngx_http_intuit_job_s {
 
 /*
  * A job with its pool; the caller sets step, done and data and then runs it.
- * NULL: no memory or no free connection.
+ * NULL: no memory, or few free connections.
  */
 ngx_http_intuit_job_t *ngx_http_intuit_job_create(
     ngx_http_intuit_provider_t *provider, const char *name);

@@ -38,6 +38,10 @@ static void ngx_http_intuit_login_target(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_intuit_login_own_uri(ngx_http_request_t *r,
     const ngx_str_t *target);
 static void ngx_http_intuit_login_resume(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_intuit_login_is_here(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
+static ngx_int_t ngx_http_intuit_login_elsewhere(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_str_t *link);
 
 
 ngx_int_t
@@ -595,6 +599,10 @@ ngx_http_intuit_login_link(ngx_http_request_t *r,
     u_char     *p;
     ngx_str_t   target;
 
+    if (!ngx_http_intuit_login_is_here(r, provider)) {
+        return ngx_http_intuit_login_elsewhere(r, provider, link);
+    }
+
     if (!ngx_http_intuit_navigation(r)) {
         *link = provider->login_uri;
         return NGX_OK;
@@ -620,6 +628,51 @@ ngx_http_intuit_login_link(ngx_http_request_t *r,
     p = ngx_intuit_escape(p, &target);
 
     link->len = p - link->data;
+
+    return NGX_OK;
+}
+
+
+/* a server that only uses the tokens has no login of its own */
+
+static ngx_uint_t
+ngx_http_intuit_login_is_here(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_endpoint_t  *ep;
+    ngx_http_intuit_srv_conf_t  *iscf;
+
+    iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+
+    ep = iscf->endpoints.elts;
+
+    for (i = 0; i < iscf->endpoints.nelts; i++) {
+        if (ep[i].provider == provider) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_login_elsewhere(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_str_t *link)
+{
+    u_char  *p;
+
+    link->len = provider->redirect.origin.len + provider->login_uri.len;
+
+    link->data = ngx_pnalloc(r->pool, link->len);
+    if (link->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(link->data, provider->redirect.origin.data,
+                   provider->redirect.origin.len);
+    ngx_memcpy(p, provider->login_uri.data, provider->login_uri.len);
 
     return NGX_OK;
 }

@@ -219,7 +219,8 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
             && ngx_memcmp(error.data, "invalid_client", 14) == 0))
     {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "intuit %s of provider %V (%s:%ui) is refused by Intuit",
+                      "intuit %s of provider %V (%s:%ui) is refused by Intuit, "
+                      "or its client_id is; development keys go with sandbox",
                       provider->client_secret_file.len ? "client_secret_file"
                                                        : "client_secret",
                       &provider->name, provider->file, provider->line);

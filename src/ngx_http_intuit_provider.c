@@ -38,6 +38,8 @@ ngx_http_intuit_provider_get(ngx_conf_t *cf, ngx_str_t *name)
     }
 
     provider->name = *name;
+    provider->first_file = cf->conf_file->file.name.data;
+    provider->first_line = cf->conf_file->line;
     provider->environment = NGX_CONF_UNSET_UINT;
     provider->pkce = NGX_CONF_UNSET;
     provider->userinfo = NGX_CONF_UNSET;
@@ -46,6 +48,7 @@ ngx_http_intuit_provider_get(ngx_conf_t *cf, ngx_str_t *name)
     provider->session_idle_timeout = NGX_CONF_UNSET;
     provider->login_timeout = NGX_CONF_UNSET;
     provider->refresh_before = NGX_CONF_UNSET;
+    provider->refresh_keepalive = NGX_CONF_UNSET;
     provider->leeway = NGX_CONF_UNSET;
     provider->connect_timeout = NGX_CONF_UNSET_MSEC;
     provider->read_timeout = NGX_CONF_UNSET_MSEC;
@@ -312,9 +315,10 @@ ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         for (k = 0; k < value[i].len; k++) {
 
             if (value[i].data[k] <= ' ' || value[i].data[k] > '~'
-                || value[i].data[k] == '"' || value[i].data[k] == '\\')
+                || ngx_strchr("\"\\,", value[i].data[k]))
             {
-                return "takes scopes as separate words, without quotes";
+                return "takes scopes as separate words, without quotes and "
+                       "commas";
             }
         }
 

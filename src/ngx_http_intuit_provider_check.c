@@ -101,6 +101,7 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_conf_init_value(provider->session_idle_timeout, 3600);
     ngx_conf_init_value(provider->login_timeout, 600);
     ngx_conf_init_value(provider->refresh_before, 300);
+    ngx_conf_init_value(provider->refresh_keepalive, 30 * 86400);
     ngx_conf_init_value(provider->leeway, 60);
     ngx_conf_init_msec_value(provider->connect_timeout, 5000);
     ngx_conf_init_msec_value(provider->read_timeout, 10000);
@@ -435,6 +436,11 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
 
     if (provider->redirect.https || provider->redirect.loopback) {
         provider->secure = 1;
+
+    } else if (provider->secure) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"cookie_flags\" has secure, but \"redirect_uri\" is "
+                   "plain http: browsers would not keep the cookies");
     }
 
     if (name->len == 0) {
@@ -548,6 +554,12 @@ ngx_http_intuit_provider_tls(ngx_conf_t *cf,
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"ssl_trusted_certificate\" or \"ssl_crl\" comes too late: "
                    "put the block before the locations with intuit_proxy");
+    }
+
+    if (provider->early && provider->ssl_crl.len) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"ssl_crl\" comes too late: put the block before the "
+                   "locations with intuit_proxy");
     }
 
     if (!provider->own_ca) {

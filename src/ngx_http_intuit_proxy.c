@@ -11,6 +11,7 @@ static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_uint_t ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_server_named(ngx_http_request_t *r,
@@ -21,6 +22,7 @@ static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
+static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_inject(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_proxy_end(ngx_http_request_t *r,
@@ -292,7 +294,42 @@ ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         return 1;
     }
 
-    return ngx_http_intuit_proxy_local(r) && ngx_http_intuit_proxy_host(r);
+    return ngx_http_intuit_proxy_local(r)
+           && ngx_http_intuit_proxy_host(r)
+           && !ngx_http_intuit_proxy_forwarded(r);
+}
+
+
+/*
+ * Behind a load balancer or a tunnel on this machine everybody's connection
+ * comes from it, and realip may take an address from the client's own words.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, k;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  *names[] = {
+        "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
+    };
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            for (k = 0; names[k]; k++) {
+                if (ngx_intuit_header_is(&h[i].key, names[k])) {
+                    return 1;
+                }
+            }
+        }
+    }
+
+    return 0;
 }
 
 
@@ -440,7 +477,7 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_intuit_api_path(&path)) {
+    if (!ngx_intuit_api_path(&path) || !ngx_http_intuit_proxy_args(&args)) {
         goto refused;
     }
 
@@ -563,6 +600,23 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
                               "the access token has expired");
 
     return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+
+static ngx_uint_t
+ngx_http_intuit_proxy_args(const ngx_str_t *args)
+{
+    size_t  i;
+
+    for (i = 0; i < args->len; i++) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -11,60 +11,42 @@
  * connection.
  */
 
-#include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_refresh.h"
 
 
-#define NGX_HTTP_INTUIT_LEASE_MARGIN    5       /* s beyond the job's deadline */
-#define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
-#define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
-#define NGX_HTTP_INTUIT_REFRESH_PAUSE   10      /* s between two successes */
-#define NGX_HTTP_INTUIT_WAITS_MAX       3       /* of one request */
+#define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
+#define NGX_HTTP_INTUIT_REFRESH_PAUSE   10     /* s between two successes */
 
 
-typedef struct {
-    ngx_http_intuit_id_t         id;
-    u_char                       owner[NGX_HTTP_INTUIT_LEASE_LEN];
-    uint64_t                     generation;
-    ngx_intuit_connection_t      connection;
-    unsigned                     saved:1;
-} ngx_http_intuit_refresh_ctx_t;
-
-
-static ngx_int_t ngx_http_intuit_refresh_start(
-    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
-    uint64_t generation);
+static ngx_uint_t ngx_http_intuit_refresh_due(
+    const ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair,
+    time_t now);
 static ngx_int_t ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job);
-static ngx_uint_t ngx_http_intuit_refresh_same_subject(
-    ngx_http_intuit_job_t *job, const ngx_intuit_tokens_t *tokens);
+static const char *ngx_http_intuit_refresh_changed(
+    ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_later(ngx_http_intuit_job_t *job,
     const char *error, ngx_uint_t maybe_sent);
 static ngx_int_t ngx_http_intuit_refresh_dead(ngx_http_intuit_job_t *job,
     const char *error);
-static ngx_int_t ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
-static time_t ngx_http_intuit_refresh_backoff(time_t failures);
-static ngx_int_t ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
-    ngx_http_intuit_view_t *view);
-static ngx_uint_t ngx_http_intuit_refresh_ready(ngx_http_intuit_ctx_t *ctx);
-static ngx_uint_t ngx_http_intuit_refresh_due(
-    const ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair,
-    time_t now);
 
 
 ngx_int_t
 ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, uint64_t generation,
-    ngx_http_intuit_id_t *id)
+    ngx_http_intuit_id_t *id, ngx_uint_t *started)
 {
     time_t      now;
+    ngx_int_t   rc;
     ngx_uint_t  expired;
+
+    *started = 0;
 
     if (c->dead || c->current.access_token.len == 0) {
         return NGX_DECLINED;
@@ -89,13 +71,15 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return expired ? NGX_DECLINED : NGX_OK;
     }
 
-    if (now < c->retry_at || now < provider->runtime->refresh_hold) {
+    if (!ngx_http_intuit_refresh_allowed(provider, c, now)) {
         return expired ? NGX_ERROR : NGX_OK;
     }
 
-    if (ngx_http_intuit_refresh_start(provider, id, generation) == NGX_ERROR
-        && expired)
-    {
+    rc = ngx_http_intuit_refresh_start(provider, id, generation);
+
+    *started = (rc == NGX_OK);
+
+    if (rc == NGX_ERROR && expired) {
         return NGX_ERROR;
     }
 
@@ -124,14 +108,22 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 }
 
 
-/* NGX_OK: under way, here or elsewhere; NGX_ERROR: it cannot be started. */
+ngx_uint_t
+ngx_http_intuit_refresh_allowed(const ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_connection_t *c, time_t now)
+{
+    return now >= c->retry_at && now >= provider->runtime->refresh_hold;
+}
 
-static ngx_int_t
+
+ngx_int_t
 ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, uint64_t generation)
 {
     time_t                          now;
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    ngx_int_t                       rc;
+    ngx_uint_t                      abandoned;
     ngx_http_intuit_job_t          *job;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
@@ -141,12 +133,11 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
         return NGX_ERROR;
     }
 
-    if (ngx_http_intuit_connection_lease(provider->store, id, owner,
+    rc = ngx_http_intuit_connection_lease(provider->store, id, owner,
                          now + ngx_http_intuit_job_deadline(provider) / 1000
-                         + NGX_HTTP_INTUIT_LEASE_MARGIN, now)
-        != NGX_OK)
-    {
-        return NGX_OK;
+                         + NGX_HTTP_INTUIT_LEASE_MARGIN, now, &abandoned);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     job = ngx_http_intuit_job_create(provider, "refresh");
@@ -162,6 +153,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
 
     ctx->id = *id;
     ctx->generation = generation;
+    ctx->abandoned = abandoned;
     ngx_memcpy(ctx->owner, owner, sizeof(owner));
 
     job->data = ctx;
@@ -200,8 +192,17 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
 
     if (generation != ctx->generation) {
         /* somebody was faster */
-        ctx->saved = 1;
+        ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
         return NGX_OK;
+    }
+
+    if (ctx->abandoned) {
+
+        /* the last owner has died with it, and nobody knows how far it got */
+
+        ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                      "intuit refresh was left unfinished by another worker, "
+                      "realm \"%V\"", &ctx->connection.realm);
     }
 
     job->step = ngx_http_intuit_refresh_send;
@@ -213,17 +214,27 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 {
-    ngx_intuit_endpoints_t          endpoints;
+    ngx_int_t                       rc;
     ngx_http_intuit_fetch_t         request;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
-    if (ngx_http_intuit_endpoints_get(job->provider, job->pool, &endpoints)
-        != NGX_OK)
-    {
+    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool,
+                                       &ctx->endpoints);
+
+    if (rc == NGX_AGAIN) {
+        job->step = ngx_http_intuit_refresh_send;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    if (rc == NGX_DECLINED) {
         return ngx_http_intuit_refresh_later(job, "temporarily_unavailable",
                                              0);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
@@ -237,7 +248,7 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
     }
 
     request.post = 1;
-    request.url = endpoints.token_endpoint;
+    request.url = ctx->endpoints.token_endpoint;
     request.authorization = job->provider->basic;
     ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
 
@@ -258,7 +269,7 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
     fetch = job->fetch;
     status = fetch->status;
 
-    ctx->connection.tid = fetch->tid;
+    ctx->tid = fetch->tid;
 
     if (fetch->rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
@@ -285,17 +296,14 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job)
 {
-    time_t                          now;
     ngx_int_t                       rc;
     const char                     *reason;
-    ngx_intuit_pair_t              *pair;
-    ngx_intuit_tokens_t             tokens;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
     reason = NULL;
 
-    rc = ngx_intuit_tokens_parse(job->pool, &job->fetch->answer, &tokens,
+    rc = ngx_intuit_tokens_parse(job->pool, &job->fetch->answer, &ctx->tokens,
                                  &reason);
 
     ngx_intuit_cleanse(job->fetch->answer.data, job->fetch->answer.len);
@@ -309,37 +317,16 @@ ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_refresh_later(job, "invalid_answer", 1);
     }
 
-    if (!ngx_http_intuit_refresh_same_subject(job, &tokens)) {
-        return ngx_http_intuit_refresh_dead(job, "subject_changed");
+    reason = ngx_http_intuit_refresh_changed(job);
+
+    if (reason) {
+        return ngx_http_intuit_refresh_dead(job, reason);
     }
 
-    now = ngx_time();
-    pair = &ctx->connection.current;
+    ctx->result = NGX_HTTP_INTUIT_REFRESH_RENEWED;
+    ctx->received = ngx_time();
 
-    pair->access_token = tokens.access_token;
-    pair->refreshed = now;
-    pair->expires = now + tokens.expires_in;
-
-    if (tokens.refresh_token.len) {
-        pair->refresh_token = tokens.refresh_token;
-    }
-
-    if (tokens.scope.len) {
-        pair->scope = tokens.scope;
-    }
-
-    if (tokens.refresh_expires_in) {
-        pair->refresh_expires = now + tokens.refresh_expires_in;
-    }
-
-    if (tokens.refresh_hard_expires_in) {
-        pair->hard_expires = now + tokens.refresh_hard_expires_in;
-    }
-
-    ctx->connection.retry_at = 0;
-    ctx->connection.failures = 0;
-    ctx->connection.maybe_sent = 0;
-    ngx_str_null(&ctx->connection.error);
+    job->provider->runtime->refresh_failures = 0;
 
     return ngx_http_intuit_refresh_save(job);
 }
@@ -348,14 +335,15 @@ ngx_http_intuit_refresh_tokens(ngx_http_intuit_job_t *job)
 /*
  * An id_token is optional in a refresh answer (OpenID Connect Core, section
  * 12.2).  It came over TLS from the token endpoint itself; what counts is
- * that it names the same person.
+ * that it speaks of the same person, by the same issuer.  Of one that cannot
+ * be read nothing is believed, and the tokens beside it are kept: the old
+ * ones may be gone.
  */
 
-static ngx_uint_t
-ngx_http_intuit_refresh_same_subject(ngx_http_intuit_job_t *job,
-    const ngx_intuit_tokens_t *tokens)
+static const char *
+ngx_http_intuit_refresh_changed(ngx_http_intuit_job_t *job)
 {
-    ngx_str_t                       sub, *owner;
+    ngx_str_t                       iss, sub, *owner;
     const char                     *reason;
     ngx_intuit_jwt_t                jwt;
     ngx_http_intuit_refresh_ctx_t  *ctx;
@@ -363,28 +351,38 @@ ngx_http_intuit_refresh_same_subject(ngx_http_intuit_job_t *job,
     ctx = job->data;
     owner = &ctx->connection.current.sub;
 
-    if (tokens->id_token.len == 0 || owner->len == 0) {
-        return 1;
-    }
-
-    if (ngx_intuit_jwt_parse(job->pool, &tokens->id_token, &jwt, &reason)
-        != NGX_OK
-        || ngx_intuit_json_string(jwt.claims, "sub", &sub) != NGX_OK)
+    if (ctx->tokens.id_token.len == 0 || owner->len == 0
+        || ngx_intuit_jwt_parse(job->pool, &ctx->tokens.id_token, &jwt,
+                                &reason)
+           != NGX_OK)
     {
-        /* nothing that could be wrong about somebody */
-        return 1;
+        return NULL;
     }
 
-    return sub.len == owner->len
-           && ngx_memcmp(sub.data, owner->data, sub.len) == 0;
+    if (ngx_intuit_json_string(jwt.claims, "sub", &sub) == NGX_OK
+        && (sub.len != owner->len
+            || ngx_memcmp(sub.data, owner->data, sub.len) != 0))
+    {
+        return "subject_changed";
+    }
+
+    if (ngx_intuit_json_string(jwt.claims, "iss", &iss) == NGX_OK
+        && (iss.len != ctx->endpoints.issuer.len
+            || ngx_memcmp(iss.data, ctx->endpoints.issuer.data, iss.len)
+               != 0))
+    {
+        return "issuer_changed";
+    }
+
+    return NULL;
 }
 
 
 static ngx_int_t
 ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
 {
-    ngx_http_intuit_fetch_t        *fetch;
     ngx_str_t                       error;
+    ngx_http_intuit_fetch_t        *fetch;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
@@ -398,18 +396,15 @@ ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
                   &ctx->connection.realm, &fetch->tid);
 
     if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
-        return ngx_http_intuit_refresh_dead(job,
-                                            ctx->connection.maybe_sent
-                                            ? "rotation_lost"
-                                            : "invalid_grant");
+        return ngx_http_intuit_refresh_dead(job, "invalid_grant");
     }
 
     /* the operator's error, or Intuit's: nothing of the company's is lost */
 
-    job->provider->runtime->refresh_hold = ngx_time()
-                                           + NGX_HTTP_INTUIT_CLIENT_HOLD;
-
-    if (fetch->status == NGX_HTTP_UNAUTHORIZED) {
+    if (fetch->status == NGX_HTTP_UNAUTHORIZED
+        || (error.len == 14
+            && ngx_memcmp(error.data, "invalid_client", 14) == 0))
+    {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit %s of provider %V (%s:%ui) is refused by Intuit",
                       job->provider->client_secret_file.len
@@ -430,32 +425,20 @@ static ngx_int_t
 ngx_http_intuit_refresh_later(ngx_http_intuit_job_t *job, const char *error,
     ngx_uint_t maybe_sent)
 {
-    time_t                          now;
-    ngx_intuit_connection_t        *c;
+    ngx_int_t                       rc;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
-    c = &ctx->connection;
-    now = ngx_time();
 
-    c->failures++;
-    c->retry_at = now + ngx_http_intuit_refresh_backoff(c->failures);
-    c->error.data = (u_char *) error;
-    c->error.len = ngx_strlen(error);
+    ctx->result = NGX_HTTP_INTUIT_REFRESH_LATER;
+    ctx->error = error;
+    ctx->maybe_sent = maybe_sent;
 
-    if (maybe_sent && c->maybe_sent == 0) {
-        c->maybe_sent = now;
-    }
+    ngx_http_intuit_refresh_hold(job);
 
-    ngx_log_error(NGX_LOG_WARN, job->log, 0,
-                  "intuit refresh failed: %s%s, realm \"%V\", next try in "
-                  "%T s, intuit_tid: \"%V\"", error,
-                  maybe_sent ? " (it may have reached Intuit)" : "",
-                  &c->realm, c->retry_at - now, &c->tid);
+    rc = ngx_http_intuit_refresh_save(job);
 
-    (void) ngx_http_intuit_refresh_save(job);
-
-    return NGX_DECLINED;
+    return rc == NGX_OK ? NGX_DECLINED : rc;
 }
 
 
@@ -465,36 +448,12 @@ static ngx_int_t
 ngx_http_intuit_refresh_dead(ngx_http_intuit_job_t *job, const char *error)
 {
     ngx_int_t                       rc;
-    ngx_intuit_connection_t        *c;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
-    c = &ctx->connection;
 
-    c->error.data = (u_char *) error;
-    c->error.len = ngx_strlen(error);
-    c->retry_at = 0;
-    c->failures = 0;
-    c->maybe_sent = 0;
-
-    if (c->spare.access_token.len) {
-
-        c->current = c->spare;
-        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
-
-        ngx_log_error(NGX_LOG_WARN, job->log, 0,
-                      "intuit connection goes on with its spare tokens: %s, "
-                      "realm \"%V\"", error, &c->realm);
-
-    } else {
-        ngx_memzero(&c->current, sizeof(ngx_intuit_pair_t));
-        c->dead = 1;
-
-        ngx_log_error(NGX_LOG_ERR, job->log, 0,
-                      "intuit connection has ended: %s, realm \"%V\", an "
-                      "administrator has to connect the company again, "
-                      "intuit_tid: \"%V\"", error, &c->realm, &c->tid);
-    }
+    ctx->result = NGX_HTTP_INTUIT_REFRESH_DEAD;
+    ctx->error = error;
 
     rc = ngx_http_intuit_refresh_save(job);
 
@@ -502,180 +461,34 @@ ngx_http_intuit_refresh_dead(ngx_http_intuit_job_t *job, const char *error)
 }
 
 
-/*
- * Fenced by the generation: a job that was overtaken cannot undo what its
- * successor wrote.
- */
-
-static ngx_int_t
-ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
-{
-    ngx_int_t                       rc;
-    ngx_str_t                       encoded;
-    ngx_http_intuit_refresh_ctx_t  *ctx;
-
-    ctx = job->data;
-
-    if (ngx_intuit_connection_encode(job->pool, &ctx->connection, &encoded)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_intuit_connection_save(job->provider->store, &ctx->id,
-                                         &encoded, &ctx->generation,
-                                         ngx_time());
-
-    if (rc == NGX_OK) {
-        ctx->saved = 1;
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_CRIT, job->log, 0,
-                  "intuit refresh could not be saved: %s, realm \"%V\"",
-                  rc == NGX_DECLINED ? "the connection has changed meanwhile"
-                                     : "no room in the shared zone",
-                  &ctx->connection.realm);
-
-    return NGX_ERROR;
-}
-
-
 static void
 ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
+    ngx_intuit_connection_t        *c;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
+    c = &ctx->connection;
 
-    if (rc == NGX_OK && job->fetch) {
-        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "intuit refresh succeeded, realm \"%V\", "
-                      "intuit_tid: \"%V\"", &ctx->connection.realm,
-                      &ctx->connection.tid);
-    }
+    if (rc == NGX_ERROR && c->realm.len && !ctx->saved) {
 
-    if (rc == NGX_ERROR && !ctx->saved && ctx->connection.realm.len) {
-        /* the deadline, or no memory */
-        (void) ngx_http_intuit_refresh_later(job, "no_answer",
-                                             job->fetch && job->fetch->sent);
+        /* the deadline, no memory, or no room for what has come */
+
+        (void) ngx_http_intuit_refresh_later(job,
+                               ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED
+                               ? "not_saved" : "no_answer",
+                               job->fetch && job->fetch->sent);
     }
 
     (void) ngx_http_intuit_connection_release(job->provider->store, &ctx->id,
                                               ctx->owner);
 
-    ngx_intuit_cleanse(ctx->connection.current.access_token.data,
-                       ctx->connection.current.access_token.len);
-    ngx_intuit_cleanse(ctx->connection.current.refresh_token.data,
-                       ctx->connection.current.refresh_token.len);
-}
-
-
-/* 1, 2, 4 ... seconds, and up to a quarter more at random */
-
-static time_t
-ngx_http_intuit_refresh_backoff(time_t failures)
-{
-    u_char  jitter;
-    time_t  t;
-
-    t = (failures < 7) ? (time_t) 1 << (failures - 1)
-                       : NGX_HTTP_INTUIT_BACKOFF_MAX;
-    t = ngx_min(t, NGX_HTTP_INTUIT_BACKOFF_MAX);
-
-    if (ngx_intuit_random(&jitter, 1) != NGX_OK) {
-        jitter = 0;
-    }
-
-    return t + t * jitter / 1024;
-}
-
-
-ngx_int_t
-ngx_http_intuit_refresh_view(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view)
-{
-    ngx_int_t  rc;
-
-    if (ctx->parked) {
-        return NGX_AGAIN;
-    }
-
-    if (ctx->waits && ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    for ( ;; ) {
-
-        rc = ngx_http_intuit_refresh(view->provider,
-                                     &view->loaded.connection,
-                                     view->loaded.generation,
-                                     &ctx->connection);
-        if (rc != NGX_AGAIN) {
-            return rc;
-        }
-
-        if (ctx->waits++ == NGX_HTTP_INTUIT_WAITS_MAX) {
-            return NGX_ERROR;
-        }
-
-        ctx->provider = view->provider;
-        ctx->generation = view->loaded.generation;
-
-        if (!ngx_http_intuit_refresh_ready(ctx)) {
-            break;
-        }
-
-        /* over already */
-
-        if (ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
-                             ngx_http_core_run_phases)
-        != NGX_OK)
-    {
-        return NGX_BUSY;
-    }
-
-    return NGX_AGAIN;
-}
-
-
-static ngx_int_t
-ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
-    ngx_http_intuit_view_t *view)
-{
-    ngx_http_intuit_id_t  id;
-
-    if (ngx_http_intuit_store_id(&id, "connection", view->provider,
-                                 &view->loaded.connection.realm)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_intuit_connection_load(view->provider->store, &id, r->pool,
-                                           &view->loaded.connection,
-                                           &view->loaded.generation);
-}
-
-
-static ngx_uint_t
-ngx_http_intuit_refresh_ready(ngx_http_intuit_ctx_t *ctx)
-{
-    uint64_t    generation;
-    ngx_uint_t  leased;
-
-    if (ngx_http_intuit_connection_peek(ctx->provider->store,
-                                        &ctx->connection, ngx_time(),
-                                        &generation, &leased)
-        != NGX_OK)
-    {
-        return 1;
-    }
-
-    return generation != ctx->generation || !leased;
+    ngx_intuit_cleanse(c->current.access_token.data,
+                       c->current.access_token.len);
+    ngx_intuit_cleanse(c->current.refresh_token.data,
+                       c->current.refresh_token.len);
+    ngx_intuit_cleanse(ctx->tokens.access_token.data,
+                       ctx->tokens.access_token.len);
+    ngx_intuit_cleanse(ctx->tokens.refresh_token.data,
+                       ctx->tokens.refresh_token.len);
 }

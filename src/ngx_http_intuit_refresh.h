@@ -7,12 +7,13 @@
 #define _NGX_HTTP_INTUIT_REFRESH_H_INCLUDED_
 
 
-#include "ngx_http_intuit_job.h"
+#include "ngx_http_intuit_discovery.h"
 
 
 /*
  * Starts a refresh if the connection (as loaded, with its generation) needs
- * one and nobody else is at it.  Sets *id to the connection's.
+ * one and nobody else is at it (*started: this call did).  Sets *id to the
+ * connection's.
  *
  *   NGX_OK        the current token serves, use it
  *   NGX_AGAIN     it has expired and is being refreshed: wait until the
@@ -22,10 +23,23 @@
  */
 ngx_int_t ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, uint64_t generation,
-    ngx_http_intuit_id_t *id);
+    ngx_http_intuit_id_t *id, ngx_uint_t *started);
 
 /*
- * The same for a client's request, in a phase handler whose phase goes on with
+ * Refreshes however long the access token lasts.  NGX_OK: the job has begun
+ * (and may be over); NGX_DECLINED: somebody else is at it, or there is no such
+ * connection; NGX_ERROR: it cannot be started.
+ */
+ngx_int_t ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, uint64_t generation);
+
+/* 0: the connection or the provider has failed too short a time ago. */
+ngx_uint_t ngx_http_intuit_refresh_allowed(
+    const ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_connection_t *c, time_t now);
+
+/*
+ * For a client's request, in a phase handler whose phase goes on with
  * ngx_http_core_run_phases: waits where that helps, and loads what came.
  *
  *   NGX_OK        view's token serves
@@ -36,6 +50,55 @@ ngx_int_t ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
  */
 ngx_int_t ngx_http_intuit_refresh_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view);
+
+/* Loads a view's connection once more.  NGX_OK, NGX_DECLINED, NGX_ERROR. */
+ngx_int_t ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
+    ngx_http_intuit_view_t *view);
+
+/* For a request that is parked: ctx->connection has moved on from
+ * ctx->generation, or nobody is at it any more. */
+ngx_uint_t ngx_http_intuit_refresh_ready(ngx_http_intuit_ctx_t *ctx);
+
+
+/* -- between the files of the job ---------------------------------------- */
+
+typedef enum {
+    NGX_HTTP_INTUIT_REFRESH_NONE = 0,
+    NGX_HTTP_INTUIT_REFRESH_OVER,          /* somebody else was faster */
+    NGX_HTTP_INTUIT_REFRESH_RENEWED,       /* with tokens */
+    NGX_HTTP_INTUIT_REFRESH_LATER,
+    NGX_HTTP_INTUIT_REFRESH_DEAD           /* the pair, for good */
+} ngx_http_intuit_refresh_result_e;
+
+typedef struct {
+    ngx_http_intuit_id_t              id;
+    u_char                            owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    uint64_t                          generation;
+    ngx_intuit_connection_t           connection;   /* as loaded last */
+    ngx_intuit_pair_t                 sent;         /* ... before that */
+    ngx_intuit_endpoints_t            endpoints;
+
+    ngx_http_intuit_refresh_result_e  result;
+    ngx_intuit_tokens_t               tokens;
+    time_t                            received;
+    const char                       *error;
+    ngx_str_t                         tid;
+
+    unsigned                          abandoned:1;  /* by the last owner */
+    unsigned                          maybe_sent:1;
+    unsigned                          saved:1;
+    unsigned                          unsaved:1;    /* and it was said */
+} ngx_http_intuit_refresh_ctx_t;
+
+/*
+ * Brings the result into the store: a step.  NGX_OK: saved, or of no use any
+ * more; NGX_AGAIN: no room, the step comes again; NGX_DECLINED: there is no
+ * connection any more; NGX_ERROR.
+ */
+ngx_int_t ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job);
+
+/* Puts the provider's other refreshes off as well, if it is the provider. */
+void ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job);
 
 
 #endif /* _NGX_HTTP_INTUIT_REFRESH_H_INCLUDED_ */

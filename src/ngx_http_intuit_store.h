@@ -113,19 +113,29 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, time_t now);
 
+/*
+ * Up to max connections' ids, the one saved longest ago first; those that
+ * come after the one named, or from the beginning if it is zero or gone.
+ * Returns how many; 0: the end.
+ */
+ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
+    ngx_uint_t max);
+
 ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id);
 
 /*
  * The lease: the right to refresh a connection, for one owner (random bytes)
  * until `deadline`, which must be later than the owner's job can end.  It
- * survives a save.  NGX_OK; NGX_DECLINED: another owner has it, or there is
- * no such connection.
+ * survives a save.  NGX_OK, with *abandoned set to 1 if the last owner never
+ * gave it back; NGX_DECLINED: another owner has it, or there is no such
+ * connection.
  */
 ngx_int_t ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
-    time_t now);
+    time_t now, ngx_uint_t *abandoned);
 
 /* Gives it back.  NGX_DECLINED: it was not (or no longer) this owner's. */
 ngx_int_t ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
@@ -168,6 +178,14 @@ ngx_int_t ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login,
     time_t now);
+
+/*
+ * Asked before a session is made of what an attempt has handed out.
+ * NGX_DECLINED: it is over, or as many have been made as one login may: who
+ * repeats a callback must not drive others' sessions out.
+ */
+ngx_int_t ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
 
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);

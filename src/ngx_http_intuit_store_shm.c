@@ -670,6 +670,33 @@ ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
 }
 
 
+ngx_int_t
+ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_int_t                     rc;
+    ngx_http_intuit_shm_login_t  *login;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    login = ngx_http_intuit_shm_login(store, id, now);
+
+    if (login != NULL
+        && login->handout != NULL
+        && login->taken < NGX_HTTP_INTUIT_SHM_TAKES)
+    {
+        login->taken++;
+        rc = NGX_OK;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
 static ngx_int_t
 ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id)

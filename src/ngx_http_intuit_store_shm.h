@@ -41,6 +41,7 @@
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
+#define NGX_HTTP_INTUIT_SHM_TAKES        64
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -91,6 +92,7 @@ typedef struct {
     time_t                          ended;
     uint32_t                        state;
     uint32_t                        tid_len;
+    uint32_t                        taken;       /* sessions made of it */
     ngx_uint_t                      error;
     ngx_http_intuit_id_t            connection;
     ngx_http_intuit_shm_handout_t  *handout;     /* NULL: none, or over */

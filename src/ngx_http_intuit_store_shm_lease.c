@@ -1,5 +1,6 @@
 /*
- * The right to refresh a connection, in shared memory.
+ * The right to refresh a connection, in shared memory, and the way to those
+ * that nobody asks for.
  *
  * A lease is a deadline, not a flag: an owner that dies with it holds nobody
  * up for longer.
@@ -14,7 +15,7 @@ ngx_int_t
 ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
-    time_t now)
+    time_t now, ngx_uint_t *abandoned)
 {
     ngx_int_t                          rc;
     ngx_http_intuit_shm_connection_t  *connection;
@@ -27,6 +28,7 @@ ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
                                           NGX_HTTP_INTUIT_SHM_CONNECTION, id);
 
     if (connection != NULL && now >= connection->leased) {
+        *abandoned = (connection->leased != 0);
         connection->leased = deadline;
         ngx_memcpy(connection->owner, owner, NGX_HTTP_INTUIT_LEASE_LEN);
         rc = NGX_OK;
@@ -92,4 +94,40 @@ ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_unlock(store);
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
+    ngx_uint_t max)
+{
+    ngx_uint_t                         n;
+    ngx_queue_t                       *q, *queue;
+    ngx_http_intuit_shm_record_t      *record;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    n = 0;
+
+    ngx_http_intuit_shm_lock(store);
+
+    queue = &store->shm->index[NGX_HTTP_INTUIT_SHM_CONNECTION].queue;
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                          after);
+
+    q = (connection != NULL) ? &connection->record.queue : queue;
+
+    for (q = ngx_queue_prev(q);
+         q != ngx_queue_sentinel(queue) && n < max;
+         q = ngx_queue_prev(q))
+    {
+        record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
+        ids[n++] = record->id;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return n;
 }

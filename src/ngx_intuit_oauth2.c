@@ -48,6 +48,8 @@ static void ngx_intuit_id_token(const ngx_intuit_json_t *json,
     ngx_str_t *id_token);
 static void ngx_intuit_granted_scope(const ngx_intuit_json_t *json,
     ngx_str_t *scope);
+static ngx_uint_t ngx_intuit_scope_holds(const ngx_str_t *scope,
+    const ngx_str_t *word);
 
 
 /*
@@ -686,15 +688,50 @@ ngx_intuit_companyinfo_parse(ngx_pool_t *pool, const ngx_str_t *text,
 ngx_uint_t
 ngx_intuit_scope_has(const ngx_str_t *scope, const char *word)
 {
-    size_t  i, start, len;
+    ngx_str_t  s;
 
-    len = ngx_strlen(word);
+    s.data = (u_char *) word;
+    s.len = ngx_strlen(word);
 
-    if (len == 0) {
+    return ngx_intuit_scope_holds(scope, &s);
+}
+
+
+ngx_uint_t
+ngx_intuit_scope_covers(const ngx_str_t *scope, const ngx_str_t *wanted)
+{
+    size_t     i;
+    ngx_str_t  word;
+
+    for (i = 0; i < wanted->len; i++) {
+
+        word.data = wanted->data + i;
+
+        while (i < wanted->len && wanted->data[i] != ' ') {
+            i++;
+        }
+
+        word.len = wanted->data + i - word.data;
+
+        if (word.len && !ngx_intuit_scope_holds(scope, &word)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_intuit_scope_holds(const ngx_str_t *scope, const ngx_str_t *word)
+{
+    size_t  i, start;
+
+    if (word->len == 0) {
         return 0;
     }
 
-    for (i = 0; i < scope->len; /* void */ ) {
+    for (i = 0; i < scope->len; i++) {
 
         start = i;
 
@@ -702,13 +739,11 @@ ngx_intuit_scope_has(const ngx_str_t *scope, const char *word)
             i++;
         }
 
-        if (i - start == len
-            && ngx_memcmp(scope->data + start, word, len) == 0)
+        if (i - start == word->len
+            && ngx_memcmp(scope->data + start, word->data, word->len) == 0)
         {
             return 1;
         }
-
-        i++;
     }
 
     return 0;

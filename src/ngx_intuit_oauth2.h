@@ -110,5 +110,9 @@ ngx_uint_t ngx_intuit_companyinfo_parse(ngx_pool_t *pool,
 /* 1: the space-separated list `scope` holds the word. */
 ngx_uint_t ngx_intuit_scope_has(const ngx_str_t *scope, const char *word);
 
+/* 1: every word of the list `wanted` is in `scope` as well. */
+ngx_uint_t ngx_intuit_scope_covers(const ngx_str_t *scope,
+    const ngx_str_t *wanted);
+
 
 #endif /* _NGX_INTUIT_OAUTH2_H_INCLUDED_ */

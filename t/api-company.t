@@ -89,6 +89,15 @@ http {
             intuit_proxy books realm=9130347957983546;
         }
     }
+
+    # nobody can sign in here
+    server {
+        listen 127.0.0.1:%%PORT_8081%%;
+
+        location /v3/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+    }
 }
 CONF
 
@@ -98,6 +107,12 @@ my $path = "/v3/company/-/companyinfo/$realm";
 my $r = $t->get($path, -json => 1);
 is($r->status, 403, 'a company that nobody has connected');
 is($r->json->{error}, 'not_connected', '... which the answer says');
+is($r->json->{login_uri}, '/intuit/login', '... and where to go');
+
+$r = $t->get($path, -json => 1, -port => $t->port('8081'));
+is($r->json->{login_uri},
+    'http://localhost:' . $t->port('8080') . '/intuit/login',
+    '... on another server, where the login is');
 
 my $jar = $t->signed_in(realm => $realm, path => '/index.html');
 $t->sim->reset('journal');
@@ -127,9 +142,11 @@ for my $case (
     [ 200, 'loopback, v6', 'X-From' => '::1' ],
     [ 200, 'loopback, mapped', 'X-From' => '::ffff:127.0.0.1' ],
     [ 403, 'no loopback, mapped', 'X-From' => '::ffff:192.0.2.7' ],
-    [ 200, 'forwarded headers are not asked', 'X-Forwarded-For' => '192.0.2.7',
-        'X-Forwarded-Host' => 'evil.example', Forwarded => 'for=192.0.2.7' ],
-    [ 403, '... either way', 'X-From' => '192.0.2.7',
+    [ 403, 'what another proxy of this machine forwards',
+        'X-Forwarded-For' => '192.0.2.7' ],
+    [ 200, 'a name that is said to be forwarded',
+        'X-Forwarded-Host' => 'evil.example' ],
+    [ 403, 'the network, as if forwarded for loopback', 'X-From' => '192.0.2.7',
         'X-Forwarded-For' => '127.0.0.1', 'X-Real-IP' => '127.0.0.1' ])
 {
     my ($status, $name, @headers) = @$case;

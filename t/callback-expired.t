@@ -59,8 +59,10 @@ sub later {
     my ($jar, $callback) = @_;
     my $r;
 
-    # a refusal for its age is the only one that may come
+    # a refusal for its age is the only one that may come: not so often that
+    # the sessions of one login run out
     $t->wait_until(sub {
+        select undef, undef, undef, 0.2;
         $r = $t->get($callback, -jar => $jar->clone, -browser => 1);
         $r->status != 302;
     });

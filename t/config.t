@@ -83,7 +83,7 @@ my @cases = (
         qr/no intuit_provider "boks": define it/,
     'an unknown provider in intuit_proxy' =>
         [ LOCATION => 'intuit_proxy boks;' ],
-        qr/no intuit_provider "boks": define it/,
+        qr/no intuit_provider "boks": define it.* in \S+nginx\.conf:\d+$/,
     'two providers of one name' =>
         [ OTHER => "intuit_provider books { $second }" ],
         qr/duplicate intuit_provider "books", the first is in .*:\d+/,
@@ -101,6 +101,8 @@ my @cases = (
         qr/no "redirect_uri": write the absolute URL/,
     'no scope' => [ scope => undef ],
         qr/no "scope": write for example "openid/,
+    'scopes with commas' => [ scope => 'openid,email' ],
+        qr/"scope" directive takes scopes as separate words, without/,
     'no rule who may enter' => [ allow_realm => undef ],
         qr/no "allow_realm" or "allow_email": every Intuit customer/,
     'any company and one company' => [ allow_realm => 'any 123' ],
@@ -233,6 +235,11 @@ my @cases = (
         qr/"cookie_name" has a character that no cookie name may have/,
     'a cookie flag that is none' => [ cookie_flags => 'samesite=none' ],
         qr/"samesite=none" in "cookie_flags": write secure/,
+    'a cookie that no browser keeps' =>
+        [ redirect_uri => 'http://tools.example.com/cb',
+          SERVER => 'server_name tools.example.com; auth_intuit books;',
+          cookie_flags => 'secure' ],
+        qr/"cookie_flags" has secure, but "redirect_uri" is plain http/,
 
     (map { ("auth_intuit_require $_" =>
         [ LOCATION => "auth_intuit_require $_;" ],

@@ -120,6 +120,8 @@ is(attempt('8080', realm => $ours), '302 in', 'a company of the list');
 is(attempt('8080', realm => '4620816365041297150'), '302 in', 'another one');
 is(attempt('8080', realm => $strange),
     '403 realm_not_allowed out no session', "a stranger's company");
+ok(scalar(grep { /realm "$strange" is not in allow_realm/ } $t->log_lines),
+    'the log has its id, for whoever wants to allow it');
 
 $t->sim->script({ kind => 'token',
     action => { id_token => { omit => [ 'realmid' ] } } });

@@ -15,9 +15,9 @@ $t->write_secret('secret', 'sim-client-secret');
 $t->conf(<<'CONF')->start;
 load_module %%MODULE%%;
 error_log %%DIR%%/logs/error.log info;
-worker_processes 2;
+worker_processes 4;
 
-events {}
+events { worker_connections 2048; }
 
 http {
     access_log %%DIR%%/logs/access.log;
@@ -70,9 +70,9 @@ sub refreshes {
 expired();
 
 $t->sim->script({ kind => 'token', times => 1,
-    action => { barrier => 'refresh' } });
+    action => { barrier => 'refresh', rotate => \1 } });
 
-my @connections = map { $t->connect } 1 .. 50;
+my @connections = map { $t->connect(timeout => 30) } 1 .. 400;
 
 $_->send("GET $api HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
     . "Connection: close\r\n\r\n") for @connections;
@@ -83,7 +83,7 @@ $t->sim->release('refresh');
 my %status;
 $status{$_->response->status}++ for @connections;
 
-is_deeply(\%status, { 200 => 50 },
+is_deeply(\%status, { 200 => 400 },
     'all who came on an expired token are served');
 is(refreshes(), 1, 'after one refresh');
 
@@ -93,5 +93,8 @@ my %token = map { $_->{headers}{authorization} => 1 }
 
 is(scalar keys %token, 1, 'with one token');
 isnt((keys %token)[0], "Bearer $first->{access_token}", 'which is the new one');
+
+my @active = grep { $_->{refresh_state} eq 'current' } $t->sim->tokens;
+is(scalar @active, 1, 'the old refresh token is dead');
 
 done_testing();

@@ -21,7 +21,7 @@ my $port = $dns->port;
 $t->write_secret('secret', 'sim-client-secret');
 $t->write_file('html/index.html', "the tool\n");
 
-$t->conf(<<'CONF' =~ s/%%DNS%%/$port/r =~ s/%%CERTS%%/$certs/r)->start;
+my $conf = <<'CONF' =~ s/%%DNS%%/$port/r =~ s/%%CERTS%%/$certs/r;
 load_module %%MODULE%%;
 error_log %%DIR%%/logs/error.log info;
 
@@ -43,8 +43,7 @@ http {
         allow_realm             any;
         probe                   off;
         ssl_trusted_certificate %%CERTS%%/ca.crt;
-        connect_timeout         500ms;
-        read_timeout            500ms;
+        %%TIMES%%
     }
 
     server {
@@ -67,6 +66,11 @@ http {
     }
 }
 CONF
+
+my $patient = $conf =~ s/%%TIMES%%//r;
+my $short = $conf =~ s/%%TIMES%%/connect_timeout 500ms; read_timeout 500ms;/r;
+
+$t->conf($short)->start;
 
 # -- no address
 
@@ -92,6 +96,8 @@ $dns->answers('address');
 ok($t->wait_until(sub { $t->get('/', -browser => 1)->status == 302 }),
     'it heals');
 
+$t->reload($patient);
+
 my $jar = accepted($t, 'a login', []);
 my $r = $t->get('/v3/company/-/companyinfo/9130347957983546', -jar => $jar,
     -json => 1);
@@ -103,6 +109,8 @@ is(join(' ', sort { $a cmp $b } keys %{ { map { ($_->{tls}{sni} // '-') => 1 }
 
 # -- the name server is gone during a login
 
+$t->reload($short);
+$t->get('/', -browser => 1);
 $dns->answers('hold');
 $dns->forgotten;
 
@@ -111,6 +119,7 @@ refused($t, 'no answer', 503, 'temporarily_unavailable', [], asked => '');
 # -- the browser leaves during a look-up
 
 $dns->answers('address');
+$t->reload($patient);
 $jar = $t->jar;
 
 my $callback = $t->consent($jar,

@@ -44,8 +44,7 @@ http {
         probe                   off;
         ssl_trusted_certificate %%CERTS%%/ca.crt;
         %%CRL%%
-        connect_timeout         2s;
-        read_timeout            2s;
+        %%TIMES%%
     }
 
     server {
@@ -65,8 +64,10 @@ CONF
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 
-my $plain = $conf =~ s/%%CRL%%//r;
-my $listed = $conf =~ s/%%CRL%%/ssl_crl $certs\/ca.crl;/r;
+my $plain = $conf =~ s/%%CRL%%//r =~ s/%%TIMES%%//r;
+my $listed = $conf =~ s/%%CRL%%/ssl_crl $certs\/ca.crl;/r =~ s/%%TIMES%%//r;
+my $short = $conf =~ s/%%CRL%%//r
+    =~ s/%%TIMES%%/connect_timeout 500ms; read_timeout 500ms;/r;
 
 $t->conf($plain)->start;
 
@@ -151,7 +152,8 @@ wrong($_) for qw(revoked wrong-host expired not-yet self-signed other-ca
 for my $behave (qw(plain garbage alert rst close stall)) {
     my $listener = $t->sim->control('POST', '/listen', { behave => $behave,
         text => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" });
-    my $callback = prepared_for($listener->{port});
+    my $callback = prepared_for($listener->{port},
+        $behave eq 'stall' ? $short : $plain);
 
     my $r = $t->get($callback->[0], -jar => $callback->[1], -json => 1);
 
@@ -162,13 +164,13 @@ for my $behave (qw(plain garbage alert rst close stall)) {
 
 # the token endpoint, and nothing else, is at that port
 sub prepared_for {
-    my ($port) = @_;
+    my ($port, $conf) = @_;
 
     $t->sim->reset('scripts');
     $t->sim->script({ kind => 'discovery', times => -1, action => { merge => {
         token_endpoint => "https://localhost:$port/token" } } });
 
-    my $callback = prepared();
+    my $callback = prepared($conf);
     $t->sim->reset('journal');
     return $callback;
 }

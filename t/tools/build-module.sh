@@ -5,6 +5,7 @@
 #     build-module.sh release   build/release/ngx_http_intuit_auth_module.so
 #     build-module.sh debug     the same with checks of the shared memory
 #     build-module.sh asan      the same with AddressSanitizer and UBSan
+#     build-module.sh coverage  counts what is run (coverage.sh)
 #
 # From the environment: CC (gcc, clang), EXTRA_CFLAGS (added at the end),
 # NGINX_SRC (a directory like Debian's /usr/share/nginx/src), MODULE_SRC (a
@@ -33,9 +34,13 @@ case $variant in
     release) ;;
     debug)   cflags="-DNGX_INTUIT_SHM_DEBUG" ;;
     asan)    cflags="-DNGX_INTUIT_SHM_DEBUG -fno-omit-frame-pointer"
-             cflags+=" -fsanitize=address,undefined"
+             cflags+=" -fsanitize=address,undefined -U_FORTIFY_SOURCE"
              ldflags="-fsanitize=address,undefined" ;;
-    *)       fail "what is \"$variant\"? Say release, debug or asan" ;;
+    coverage)
+             cflags="-DNGX_INTUIT_SHM_DEBUG --coverage -O0 -U_FORTIFY_SOURCE"
+             cflags+=" -fprofile-update=atomic"
+             ldflags="--coverage" ;;
+    *)       fail "what is \"$variant\"? See the beginning of this script" ;;
 esac
 
 # Our sources are held to -Wall -Wextra -Werror.  Parameters may stay unused:

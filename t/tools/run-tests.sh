@@ -6,6 +6,7 @@
 #                          a part of it under AddressSanitizer
 #     run-tests.sh all     what "make test-all" runs: everything, both ways
 #     run-tests.sh asan    everything that starts nginx, under AddressSanitizer
+#     run-tests.sh valgrind  a small part, under valgrind
 #
 # From the environment: TESTS (files or directories, with "some" and "asan"),
 # JOBS.
@@ -25,13 +26,18 @@ ASAN_PART=(
     'session-*' 'reload-provider*' 'error-page-*'
 )
 
+# What runs under valgrind, which is slow: each way through the module once.
+VALGRIND_PART=(
+    login.t callback-once.t callback-error.t token-answers.t headers.t logout.t
+)
+
 result=PASS
 counts=()
 
 
 # The tests below $TESTS that start an nginx.
 with_nginx() {
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2038,SC2086
     find $TESTS -path '*/node_modules' -prune -o -name '*.t' -print \
         | xargs -r grep -l '^use Test::Intuit;' | LC_ALL=C sort
 }
@@ -99,8 +105,12 @@ case $mode in
         # shellcheck disable=SC2046
         run_asan $(with_nginx)
         ;;
+    valgrind)
+        TEST_VALGRIND=1 run "$(nginx -v 2>&1 | sed 's/.*: //') under valgrind" \
+            "${VALGRIND_PART[@]/#/t/}"
+        ;;
     *)
-        fail "what is \"$mode\"? Say some, all or asan"
+        fail "what is \"$mode\"? Say some, all, asan or valgrind"
         ;;
 esac
 

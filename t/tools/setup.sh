@@ -2,7 +2,7 @@
 
 # Installs what is missing, and nothing else.
 #
-#     setup.sh build | demo | test
+#     setup.sh build | demo | test | fuzz | analyse | valgrind
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.
@@ -18,6 +18,11 @@ missing=()
 
 command_missing() { ! command -v "$1" > /dev/null; }
 file_missing()    { [ ! -e "$1" ]; }
+fuzzer_missing()  {
+    ! ls "$(clang -print-resource-dir 2> /dev/null)"/lib/*/*"$1"* \
+        > /dev/null 2>&1
+}
+pattern_missing() { ! compgen -G "$1" > /dev/null; }
 
 # need PACKAGE PROBE ARGUMENT
 need() {
@@ -36,6 +41,9 @@ need_for_build() {
     need "${CC:-gcc}"    command_missing "${CC:-gcc}"
     need make            command_missing make
     need perl            command_missing prove
+
+    # without it nginx cannot verify Intuit's certificates
+    need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
 }
 
 need_for_demo() {
@@ -62,10 +70,36 @@ need_for_test() {
     need chromium        command_missing chromium
     need procps          command_missing ps
 
+    # nginx from source, for AddressSanitizer
+    need libpcre2-dev    file_missing    /usr/include/pcre2.h
+    need zlib1g-dev      file_missing    /usr/include/zlib.h
+    need patch           command_missing patch
+    need xz-utils        command_missing xz
+    # the clock of some tests
+    need libfaketime     pattern_missing \
+        '/usr/lib/*/faketime/libfaketime.so.1'
+
     if node_modules_missing; then
         need npm             command_missing npm
-        need ca-certificates file_missing /etc/ssl/certs/ca-certificates.crt
     fi
+}
+
+need_for_fuzz() {
+    need_for_build
+    need clang           command_missing clang
+    need libclang-rt-dev fuzzer_missing  fuzzer
+}
+
+need_for_analyse() {
+    need_for_test
+    need clang           command_missing clang
+    need clang-tidy      command_missing clang-tidy
+    need cppcheck        command_missing cppcheck
+}
+
+need_for_valgrind() {
+    need_for_test
+    need valgrind        command_missing valgrind
 }
 
 
@@ -114,8 +148,8 @@ node_modules() {
 
 
 case $level in
-    build | demo | test) "need_for_$level" ;;
-    *) fail "what is \"$level\"? Say build, demo or test" ;;
+    build | demo | test | fuzz | analyse | valgrind) "need_for_$level" ;;
+    *) fail "what is \"$level\"? See the beginning of this script" ;;
 esac
 
 if [ ${#missing[@]} -gt 0 ]; then

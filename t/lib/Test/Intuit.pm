@@ -24,7 +24,8 @@ use Test::Intuit::Response;
 use Test::Intuit::Sim;
 
 use constant {
-    PATIENCE => 15,      # seconds; a bound, never the measure of success
+    # seconds; a bound, never the measure of success
+    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 15,
     POLL     => 0.02,
     MODULE   => 'ngx_http_intuit_auth_module.so',
 };
@@ -255,8 +256,19 @@ sub command {
     $global .= ' user root;' if $> == 0 && $self->{conf} !~ /^\s*user\s/m;
 
     make_path("$self->{dir}/temp");
-    return (nginx(), '-p', "$self->{dir}/", '-c', $conf, '-e',
+    return ($self->valgrind, nginx(), '-p', "$self->{dir}/", '-c', $conf, '-e',
         'logs/start.log', '-g', $global, @more);
+}
+
+# TEST_VALGRIND: its reports go to logs/, one file for each process
+sub valgrind {
+    my ($self) = @_;
+
+    return if !$ENV{TEST_VALGRIND};
+    return ('valgrind', '-q', '--leak-check=full',
+        '--errors-for-leak-kinds=definite', '--show-leak-kinds=definite',
+        "--suppressions=$TOP/t/tools/valgrind.supp",
+        "--log-file=$self->{dir}/logs/valgrind.%p");
 }
 
 # Under AddressSanitizer (TEST_VARIANT=asan): build/asan-nginx/nginx, when it
@@ -384,7 +396,10 @@ sub children {
         next if $parent != $master || $state eq 'Z';
 
         open my $title, '<', "/proc/$pid/cmdline" or next;
-        push @pids, $pid if (<$title> // '') =~ /^nginx: worker process/;
+        # under valgrind the title is valgrind's
+        push @pids, $pid
+            if (<$title> // '') =~ /^nginx: worker process/
+                || $ENV{TEST_VALGRIND};
     }
 
     return sort { $a <=> $b } @pids;

@@ -41,7 +41,7 @@ sub refused {
 
     # a connection that we closed is in the journal as well
     $asked{$_->{kind}}++ for grep { ($_->{via} // '') ne 'control'
-        && ($_->{error} // '') ne 'ECONNRESET'
+        && ($_->{error} // '') !~ /^(?:ECONNRESET|EPIPE)$/
         && $_->{kind} !~ /^(?:discovery|jwks)$/ } $t->sim->journal;
 
     my $asked = join ' ', map { "$_ $asked{$_}" } sort keys %asked;

@@ -41,7 +41,8 @@ sub sanitizer {
 
     return map { shorten($_) }
         grep { /(?:Address|Leak|Memory|Thread|UndefinedBehavior)Sanitizer
-            |:\d+:\d+:\ runtime\ error:/x } @$lines;
+            |:\d+:\d+:\ runtime\ error:
+            |^==\d+==\ [A-Z\d]/x } @$lines;
 }
 
 # lines: of one file

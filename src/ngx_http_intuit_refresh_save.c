@@ -1,0 +1,391 @@
+/*
+ * What a refresh brings into the connection's record.  A login may have
+ * changed that record meanwhile, and another worker, if this one was stopped
+ * for longer than its lease: so the outcome is applied to the pair that was
+ * refreshed, wherever that is now, and to nothing else.
+ */
+
+#include "ngx_http_intuit_refresh.h"
+
+
+#define NGX_HTTP_INTUIT_SAVE_TRIES      8
+#define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
+#define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
+#define NGX_HTTP_INTUIT_FAILURES_MAX    3       /* in a row, of a provider */
+
+
+static ngx_int_t ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job);
+static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
+    ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
+static void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c);
+static void ngx_http_intuit_refresh_bury(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+static void ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c);
+static ngx_uint_t ngx_http_intuit_refresh_is(
+    const ngx_http_intuit_refresh_ctx_t *ctx, const char *error);
+static time_t ngx_http_intuit_refresh_backoff(time_t failures);
+
+
+/*
+ * Fenced by the generation: a job that was overtaken cannot undo what its
+ * successor wrote.
+ */
+
+ngx_int_t
+ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                       rc;
+    ngx_str_t                       encoded;
+    ngx_uint_t                      i;
+    ngx_intuit_pair_t              *pair;
+    ngx_intuit_connection_t         c;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    for (i = 0; i < NGX_HTTP_INTUIT_SAVE_TRIES; i++) {
+
+        c = ctx->connection;
+        pair = ngx_http_intuit_refresh_pair(job, &c);
+
+        if (pair == NULL) {
+            ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                          "intuit refresh came too late: the connection has "
+                          "other tokens now, realm \"%V\"", &c.realm);
+            return NGX_OK;
+        }
+
+        c.tid = ctx->tid;
+
+        if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+            ngx_http_intuit_refresh_renewed(job, &c, pair);
+
+        } else if (ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD) {
+            ngx_http_intuit_refresh_bury(job, &c, pair);
+
+        } else if (pair == &c.current) {
+            ngx_http_intuit_refresh_put_off(job, &c);
+        }
+
+        if (ngx_intuit_connection_encode(job->pool, &c, &encoded) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_intuit_connection_save(job->provider->store, &ctx->id,
+                                             &encoded, &ctx->generation,
+                                             ngx_time());
+
+        ngx_intuit_cleanse(encoded.data, encoded.len);
+
+        if (rc == NGX_OK) {
+            ctx->saved = 1;
+            ngx_http_intuit_refresh_say(job, &c);
+            return NGX_OK;
+        }
+
+        if (rc != NGX_DECLINED) {
+            break;
+        }
+
+        rc = ngx_http_intuit_refresh_reread(job);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (!ctx->unsaved) {
+        ctx->unsaved = 1;
+
+        ngx_log_error(NGX_LOG_CRIT, job->log, 0,
+                      "intuit refresh could not be saved: no room in the "
+                      "shared zone, realm \"%V\"", &ctx->connection.realm);
+    }
+
+    if (rc == NGX_BUSY && ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED
+        && !job->ended)
+    {
+        /* nobody else has these tokens: as long as there is time */
+
+        job->step = ngx_http_intuit_refresh_save;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* NGX_DECLINED: the connection is gone, and whatever came for it with it */
+
+static ngx_int_t
+ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                       rc;
+    ngx_intuit_connection_t         c;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    /* the pair that was sent stays known */
+
+    if (ctx->sent.access_token.len == 0) {
+        ctx->sent = ctx->connection.current;
+    }
+
+    rc = ngx_http_intuit_connection_load(job->provider->store, &ctx->id,
+                                         job->pool, &c, &ctx->generation);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->connection = c;
+
+    return NGX_OK;
+}
+
+
+/* the pair that was refreshed; an access token is nobody else's */
+
+static ngx_intuit_pair_t *
+ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c)
+{
+    ngx_str_t                      *token;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+    token = &ctx->sent.access_token;
+
+    if (token->len == 0) {
+        return &c->current;
+    }
+
+    if (c->current.access_token.len == token->len
+        && ngx_memcmp(c->current.access_token.data, token->data, token->len)
+           == 0)
+    {
+        return &c->current;
+    }
+
+    if (c->spare.access_token.len == token->len
+        && ngx_memcmp(c->spare.access_token.data, token->data, token->len)
+           == 0)
+    {
+        return &c->spare;
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair)
+{
+    ngx_intuit_tokens_t            *tokens;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+    tokens = &ctx->tokens;
+
+    pair->access_token = tokens->access_token;
+    pair->refreshed = ctx->received;
+    pair->expires = ctx->received + tokens->expires_in;
+
+    /* RFC 6749, section 6: without a new one the old one goes on */
+
+    if (tokens->refresh_token.len) {
+        pair->refresh_token = tokens->refresh_token;
+    }
+
+    if (tokens->scope.len) {
+        pair->scope = tokens->scope;
+    }
+
+    if (tokens->refresh_expires_in) {
+        pair->refresh_expires = ctx->received + tokens->refresh_expires_in;
+    }
+
+    if (tokens->refresh_hard_expires_in) {
+        pair->hard_expires = ctx->received + tokens->refresh_hard_expires_in;
+    }
+
+    if (pair == &c->current) {
+        c->retry_at = 0;
+        c->failures = 0;
+        c->maybe_sent = 0;
+        ngx_str_null(&c->error);
+    }
+}
+
+
+static void
+ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c)
+{
+    time_t                          now, wait;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+    now = ngx_time();
+
+    c->failures++;
+
+    wait = ngx_http_intuit_refresh_backoff(c->failures);
+
+    if (ngx_http_intuit_refresh_is(ctx, "invalid_client")) {
+        wait = NGX_HTTP_INTUIT_CLIENT_HOLD;
+    }
+
+    c->retry_at = now + wait;
+    c->error.data = (u_char *) ctx->error;
+    c->error.len = ngx_strlen(ctx->error);
+
+    if ((ctx->maybe_sent || ctx->abandoned) && c->maybe_sent == 0) {
+        c->maybe_sent = now;
+    }
+}
+
+
+static void
+ngx_http_intuit_refresh_bury(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (pair == &c->spare) {
+        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
+        return;
+    }
+
+    if ((c->maybe_sent || ctx->abandoned)
+        && ngx_http_intuit_refresh_is(ctx, "invalid_grant"))
+    {
+
+        /* an answer that never came has brought another token */
+
+        ctx->error = "rotation_lost";
+    }
+
+    c->error.data = (u_char *) ctx->error;
+    c->error.len = ngx_strlen(ctx->error);
+    c->retry_at = 0;
+    c->failures = 0;
+    c->maybe_sent = 0;
+
+    c->current = c->spare;
+    ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
+
+    c->dead = (c->current.access_token.len == 0);
+}
+
+
+static void
+ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    switch (ctx->result) {
+
+    case NGX_HTTP_INTUIT_REFRESH_RENEWED:
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "intuit refresh succeeded, realm \"%V\", "
+                      "intuit_tid: \"%V\"", &c->realm, &c->tid);
+        break;
+
+    case NGX_HTTP_INTUIT_REFRESH_DEAD:
+        if (c->dead) {
+            ngx_log_error(NGX_LOG_ERR, job->log, 0,
+                          "intuit connection has ended: %s, realm \"%V\", an "
+                          "administrator has to connect the company again, "
+                          "intuit_tid: \"%V\"",
+                          ctx->error, &c->realm, &c->tid);
+            break;
+        }
+
+        ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                      "intuit connection goes on with its spare tokens: %s, "
+                      "realm \"%V\"", ctx->error, &c->realm);
+        break;
+
+    default:
+        ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                      "intuit refresh failed: %s%s, realm \"%V\", next try in "
+                      "%T s, intuit_tid: \"%V\"", ctx->error,
+                      ctx->maybe_sent ? " (it may have reached Intuit)" : "",
+                      &c->realm, c->retry_at - ngx_time(), &c->tid);
+    }
+}
+
+
+/*
+ * Keeps this worker's other connections of the provider from asking as well:
+ * at once after invalid_client, else after several failures in a row.
+ */
+
+void
+ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_runtime_t      *rt;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+    rt = job->provider->runtime;
+
+    if (ngx_http_intuit_refresh_is(ctx, "invalid_client")) {
+        rt->refresh_hold = ngx_time() + NGX_HTTP_INTUIT_CLIENT_HOLD;
+        return;
+    }
+
+    if (ngx_http_intuit_refresh_is(ctx, "refused")
+        || ngx_http_intuit_refresh_is(ctx, "not_saved"))
+    {
+        /* it answers: this is about one connection */
+        return;
+    }
+
+    rt->refresh_failures++;
+
+    if (rt->refresh_failures >= NGX_HTTP_INTUIT_FAILURES_MAX) {
+        rt->refresh_hold = ngx_time()
+                           + ngx_http_intuit_refresh_backoff(
+                                 rt->refresh_failures
+                                 - NGX_HTTP_INTUIT_FAILURES_MAX + 1);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_refresh_is(const ngx_http_intuit_refresh_ctx_t *ctx,
+    const char *error)
+{
+    return ngx_strcmp(ctx->error, error) == 0;
+}
+
+
+/* 1, 2, 4 ... seconds, and up to a quarter more at random */
+
+static time_t
+ngx_http_intuit_refresh_backoff(time_t failures)
+{
+    u_char  jitter;
+    time_t  t;
+
+    t = (failures < 7) ? (time_t) 1 << (failures - 1)
+                       : NGX_HTTP_INTUIT_BACKOFF_MAX;
+    t = ngx_min(t, NGX_HTTP_INTUIT_BACKOFF_MAX);
+
+    if (ngx_intuit_random(&jitter, 1) != NGX_OK) {
+        jitter = 0;
+    }
+
+    return t + t * jitter / 1024;
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/perl
+
+# intuit_proxy with realm= and without a login is for programs of this machine
+# that use a name of the server.  A page whose name was made to resolve here
+# is refused, and so is whoever comes through a balancer or a tunnel on this
+# machine, or names a local address to realip: they are all 127.0.0.1.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Intuit;
+
+my $t = Test::Intuit->new();
+
+$t->write_secret('secret', 'sim-client-secret');
+
+$t->conf(<<'CONF')->start;
+load_module %%MODULE%%;
+error_log %%DIR%%/logs/error.log info;
+
+events {}
+
+http {
+    access_log %%DIR%%/logs/access.log;
+
+    intuit_provider books {
+        environment         sandbox;
+        config_url          %%SIM%%/.well-known/openid_sandbox_configuration;
+        api_url             %%SIM%%;
+        client_id           sim-client-id;
+        client_secret_file  %%DIR%%/secret;
+        scope               openid email com.intuit.quickbooks.accounting;
+        redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
+        allow_realm         any;
+        probe               off;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_8080%% default_server;
+        server_name books.example.com .one.example *.two.example
+                    ~^regex\d+\.example$ four.example five.example
+                    six.example seven.example eight.example;
+
+        location /in/ {
+            auth_intuit books;
+            alias %%DIR%%/html/;
+        }
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+
+        location /any/ {
+            rewrite ^/any(/.*) $1 break;
+            intuit_proxy books realm=9130347957983546 clients=any;
+        }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_8081%%;
+        server_name books.example.com;
+
+        set_real_ip_from 127.0.0.1;
+        real_ip_header X-Real-IP;
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+    }
+}
+CONF
+
+$t->write_file('html/index.html', "in\n");
+
+my $realm = '9130347957983546';
+my $path = "/v3/company/-/companyinfo/$realm";
+
+$t->signed_in(realm => $realm, path => '/in/index.html');
+
+for my $host ('books.example.com', 'BOOKS.example.com', 'localhost',
+    '127.0.0.1', '[::1]:8080', 'one.example', 'a.one.example',
+    'a.b.two.example', 'four.example', 'eight.example:8080')
+{
+    is($t->get($path, -json => 1, Host => $host)->status, 200,
+        "a program that says $host");
+}
+
+for my $host ('evil.example', 'example.com', 'xbooks.example.com',
+    'two.example', 'regex1.example', 'onexexample', 'nine.example',
+    'books.example.com.evil.example', '10.0.0.1')
+{
+    my $r = $t->get($path, -json => 1, Host => $host);
+
+    is($r->status, 403, "a page that says $host");
+    is($r->json->{error}, 'client_not_allowed', 'is refused');
+}
+
+$t->sim->reset('journal');
+
+for my $name ('X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'Via',
+    'x-forwarded-for')
+{
+    for my $port (8080, 8081) {
+        my $r = $t->get($path, -json => 1, -port => $t->port($port),
+            Host => 'books.example.com', $name => '127.0.0.1');
+
+        is($r->status, 403, "$name, port $port");
+        is($r->json->{error}, 'client_not_allowed', 'somebody else asks');
+    }
+}
+
+is($t->sim->count(kind => 'api'), 0, 'nothing was sent');
+
+is($t->get("/any$path", -json => 1, 'X-Forwarded-For' => '192.0.2.1')->status,
+    200, 'clients=any means it');
+
+done_testing();

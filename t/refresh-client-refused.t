@@ -1,0 +1,131 @@
+#!/usr/bin/perl
+
+# A client secret that Intuit refuses is the operator's mistake: the log names the
+# directive, Intuit is left alone for a minute, and no company's tokens are lost
+# for it.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Intuit;
+use POSIX ();
+
+my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+
+plan(skip_all => 'libfaketime is not installed') if !$faketime;
+plan(skip_all => 'not with AddressSanitizer')
+    if ($ENV{TEST_VARIANT} // '') eq 'asan';
+
+my $t = Test::Intuit->new();
+
+$t->write_secret('secret', 'sim-client-secret');
+
+$t->conf(<<'CONF');
+load_module %%MODULE%%;
+error_log %%DIR%%/logs/error.log info;
+worker_processes 1;
+env FAKETIME_TIMESTAMP_FILE;
+env FAKETIME_NO_CACHE;
+env FAKETIME_DONT_FAKE_MONOTONIC;
+
+events {}
+
+http {
+    access_log %%DIR%%/logs/access.log;
+
+    intuit_provider books {
+        environment         sandbox;
+        config_url          %%SIM%%/.well-known/openid_sandbox_configuration;
+        api_url             %%SIM%%;
+        client_id           sim-client-id;
+        client_secret_file  %%DIR%%/secret;
+        scope               openid email com.intuit.quickbooks.accounting;
+        redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
+        allow_realm         any;
+        probe               off;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_8080%%;
+
+        location / {
+            auth_intuit books;
+            root %%DIR%%/html;
+        }
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+    }
+}
+CONF
+
+my ($start, $minutes) = (time, 0);
+
+# nginx's clock stands still between; the file is replaced at once: nginx must
+# not read half of it
+sub clock {
+    $minutes += $_[0];
+    $t->write_file('clock.new', POSIX::strftime("%Y-%m-%d %H:%M:%S\n",
+        localtime $start + 60 * $minutes));
+    rename $t->dir . '/clock.new', $t->dir . '/clock' or die "clock: $!";
+}
+
+clock(0);
+
+{
+    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
+        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
+    $t->start;
+}
+
+my $api = '/v3/company/-/companyinfo/9130347957983546';
+
+sub call { return $t->get($api, -json => 1, @_) }
+
+# the refresh tokens that were sent
+sub sent {
+    return map { $_->{body} =~ /refresh_token=([^&]+)/ ? $1 : () }
+        $t->sim->journal(kind => 'token', grant_type => 'refresh_token');
+}
+
+# the access token of the last API call
+sub used {
+    my ($last) = reverse grep { $_->{method} eq 'GET' }
+        $t->sim->journal(kind => 'api');
+    return $last->{headers}{authorization} =~ s/^Bearer //r;
+}
+
+sub log_has {
+    my ($pattern) = @_;
+    return scalar grep { /$pattern/ } $t->log_lines;
+}
+
+sub answer {
+    my ($action, $times) = @_;
+    $t->sim->script({ kind => 'token', match => { grant_type =>
+        'refresh_token' }, times => $times // 1, action => $action });
+}
+
+$t->signed_in(realm => '9130347957983546');
+
+for my $status (401, 400) {
+    my $lines = log_has('client_secret_file of provider books \(');
+
+    clock(61);
+    $t->sim->reset('journal', 'scripts');
+    answer({ status => $status, json => { error => 'invalid_client' } });
+
+    is(call()->status, 503, "$status invalid_client: 503");
+    is(log_has('client_secret_file of provider books \('), $lines + 1,
+        '... and the log names the directive');
+
+    is(call()->status, 503, '... also the next') for 1 .. 3;
+    is(scalar(sent()), 1, '... while Intuit is left alone');
+
+    clock(2);
+    is(call()->status, 200, 'healed once the secret is good');
+}
+
+ok(!log_has('connection has ended'), 'nothing was lost');
+
+done_testing();

@@ -1,0 +1,163 @@
+#!/usr/bin/perl
+
+# Intuit gives out a new refresh token about once a day, and the old one is dead
+# at once.  The new one is what is sent from then on; an answer without one keeps
+# the old; and one that was lost on its way is tried once more, and then called
+# what it is.  An answer that speaks of another person ends the connection.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Intuit;
+use POSIX ();
+
+my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+
+plan(skip_all => 'libfaketime is not installed') if !$faketime;
+plan(skip_all => 'not with AddressSanitizer')
+    if ($ENV{TEST_VARIANT} // '') eq 'asan';
+
+my $t = Test::Intuit->new();
+
+$t->write_secret('secret', 'sim-client-secret');
+
+$t->conf(<<'CONF');
+load_module %%MODULE%%;
+error_log %%DIR%%/logs/error.log info;
+worker_processes 1;
+env FAKETIME_TIMESTAMP_FILE;
+env FAKETIME_NO_CACHE;
+env FAKETIME_DONT_FAKE_MONOTONIC;
+
+events {}
+
+http {
+    access_log %%DIR%%/logs/access.log;
+
+    intuit_provider books {
+        environment         sandbox;
+        config_url          %%SIM%%/.well-known/openid_sandbox_configuration;
+        api_url             %%SIM%%;
+        client_id           sim-client-id;
+        client_secret_file  %%DIR%%/secret;
+        scope               openid email com.intuit.quickbooks.accounting;
+        redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
+        allow_realm         any;
+        probe               off;
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_8080%%;
+
+        location / {
+            auth_intuit books;
+            root %%DIR%%/html;
+        }
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+    }
+}
+CONF
+
+my ($start, $minutes) = (time, 0);
+
+# nginx's clock stands still between; the file is replaced at once: nginx must
+# not read half of it
+sub clock {
+    $minutes += $_[0];
+    $t->write_file('clock.new', POSIX::strftime("%Y-%m-%d %H:%M:%S\n",
+        localtime $start + 60 * $minutes));
+    rename $t->dir . '/clock.new', $t->dir . '/clock' or die "clock: $!";
+}
+
+clock(0);
+
+{
+    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
+        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
+    $t->start;
+}
+
+my $api = '/v3/company/-/companyinfo/9130347957983546';
+
+sub call { return $t->get($api, -json => 1, @_) }
+
+# the refresh tokens that were sent
+sub sent {
+    return map { $_->{body} =~ /refresh_token=([^&]+)/ ? $1 : () }
+        $t->sim->journal(kind => 'token', grant_type => 'refresh_token');
+}
+
+# the access token of the last API call
+sub used {
+    my ($last) = reverse grep { $_->{method} eq 'GET' }
+        $t->sim->journal(kind => 'api');
+    return $last->{headers}{authorization} =~ s/^Bearer //r;
+}
+
+sub log_has {
+    my ($pattern) = @_;
+    return scalar grep { /$pattern/ } $t->log_lines;
+}
+
+sub answer {
+    my ($action, $times) = @_;
+    $t->sim->script({ kind => 'token', match => { grant_type =>
+        'refresh_token' }, times => $times // 1, action => $action });
+}
+
+sub signs_in {
+    $t->sim->config(clock_offset => $minutes * 60);
+    $t->signed_in(realm => '9130347957983546');
+}
+
+sub expired_call {
+    clock(61);
+    return call()->status;
+}
+
+signs_in();
+
+answer({ rotate => \1 });
+is(expired_call(), 200, 'rotated');
+is(expired_call(), 200, 'refreshed again');
+
+my @sent = sent();
+is(scalar @sent, 2, 'two refreshes');
+isnt($sent[1], $sent[0], '... the second with the new token');
+
+answer({ omit => ['refresh_token'] });
+is(expired_call(), 200, 'an answer without a refresh token');
+is(expired_call(), 200, '... and the next refresh');
+@sent = sent();
+is($sent[3], $sent[2], '... goes with the one that was there');
+
+# of another person
+
+answer({ merge => { id_token => 'no.jwt.here' } });
+is(expired_call(), 200, 'an id_token that says nothing is passed over');
+
+answer({ id_token => { claims => { sub => 'somebody-else' } } });
+is(expired_call(), 401, 'an id_token of another person');
+ok(log_has('connection has ended: subject_changed'), '... ends it');
+
+signs_in();
+answer({ id_token => { claims => { iss => 'https://evil.example' } } });
+is(expired_call(), 401, 'an id_token of another issuer');
+ok(log_has('connection has ended: issuer_changed'), '... ends it');
+
+# the answer is lost
+
+signs_in();
+answer({ rst => \1, effect => \1 });
+is(expired_call(), 503, 'an answer is lost');
+ok(log_has('it may have reached Intuit'), '... says the log');
+is(expired_call(), 200, '... and the same token heals it');
+
+answer({ rotate => \1, rst => \1, effect => \1 });
+is(expired_call(), 503, 'an answer with a rotated token is lost');
+is(expired_call(), 401, '... the old one is refused');
+ok(log_has('connection has ended: rotation_lost'), '... for that reason');
+
+done_testing();
