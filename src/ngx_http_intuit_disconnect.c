@@ -352,12 +352,18 @@ ngx_http_intuit_revoke_create(ngx_http_intuit_provider_t *provider,
 
     revocation->realm.data = p;
     revocation->realm.len = realm->len;
-    p = ngx_copy(p, realm->data, realm->len);
+
+    if (realm->len) {
+        p = ngx_cpymem(p, realm->data, realm->len);
+    }
 
     for (i = 0; i < 2; i++) {
         revocation->token[i].data = p;
         revocation->token[i].len = token[i].len;
-        p = ngx_copy(p, token[i].data, token[i].len);
+
+        if (token[i].len) {
+            p = ngx_cpymem(p, token[i].data, token[i].len);
+        }
     }
 
     revocation->provider = provider;

@@ -286,15 +286,17 @@ ngx_http_intuit_exchange_replace(ngx_intuit_connection_t *c,
 }
 
 
-/* used: the refresh token that the pair was got with, or empty */
+/* 1: of no use beside the pair, which was got with the refresh token `used` */
 
 static ngx_uint_t
 ngx_http_intuit_pair_same(const ngx_str_t *token,
     const ngx_intuit_pair_t *pair, const ngx_str_t *used)
 {
-    return (token->len == pair->refresh_token.len
-            && ngx_memcmp(token->data, pair->refresh_token.data, token->len)
-               == 0)
+    return token->len == 0
+           || (token->len == pair->refresh_token.len
+               && ngx_memcmp(token->data, pair->refresh_token.data,
+                             token->len)
+                  == 0)
            || (token->len == used->len
                && ngx_memcmp(token->data, used->data, token->len) == 0);
 }

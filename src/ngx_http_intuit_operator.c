@@ -117,7 +117,9 @@ ngx_http_intuit_operator_text(ngx_http_request_t *r, ngx_str_t *text)
     text->data = p;
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        if (cl->buf->last > cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
     }
 
     text->len = p - text->data;

@@ -191,6 +191,34 @@ ok($t->wait_until(sub { alive() == 0 }), 'and Intuit is told later');
 ok($t->wait_log(qr/intuit revocation waits for Intuit, next try/),
     'the log says that it waits');
 
+# -- while the token is being refreshed, and rotated
+
+$t->sim->script({ kind => 'token', times => 1,
+    action => { merge => { expires_in => 1 } } });
+$jar = $t->signed_in(realm => $realm);
+
+my $until = time + 2;
+$t->wait_until(sub { time >= $until });
+
+$t->sim->script({ kind => 'token', times => 1,
+    action => { rotate => JSON::PP::true(), barrier => 'refresh',
+        when => 'after' } });
+
+my $waiting = $t->connect;
+$waiting->send("GET $api HTTP/1.1\r\nHost: localhost\r\n"
+    . "Accept: application/json\r\nConnection: close\r\nCookie: "
+    . '__Host-intuit=' . $jar->get('__Host-intuit') . "\r\n\r\n");
+$t->sim->parked('refresh');
+
+is(disconnect("realm=$realm")->json->{revoked}, JSON::PP::true(),
+    'a company whose tokens are just being replaced is disconnected');
+is(alive(), 0, 'and the new tokens are dead before they arrive');
+
+$t->sim->release('refresh');
+isnt($waiting->response->status, 200, 'they serve nobody');
+is($t->get($api, -jar => $jar, -json => 1)->json->{error}, 'not_connected',
+    'and bring no connection back');
+
 # -- and nginx ends before Intuit is back
 
 $jar = $t->signed_in(realm => $realm);
