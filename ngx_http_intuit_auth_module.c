@@ -8,6 +8,13 @@
 #include "ngx_http_intuit_state.h"
 
 
+/* what a directive for operators makes of a location */
+typedef struct {
+    ngx_http_handler_pt          handler;
+    ngx_uint_t                   callback;     /* needs the redirect URI */
+} ngx_http_intuit_action_t;
+
+
 static char *ngx_http_intuit_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_intuit_auth_require(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -18,6 +25,8 @@ static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+static char *ngx_http_intuit_operator(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_intuit_add_handlers(ngx_conf_t *cf);
@@ -31,7 +40,8 @@ static void *ngx_http_intuit_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
-    ngx_http_intuit_provider_t *provider, ngx_uint_t auth);
+    ngx_http_intuit_provider_t *provider, ngx_uint_t auth,
+    ngx_uint_t callback);
 static ngx_int_t ngx_http_intuit_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
@@ -48,6 +58,21 @@ static ngx_conf_enum_t  ngx_http_intuit_modes[] = {
     { ngx_string("require"), NGX_HTTP_INTUIT_MODE_REQUIRE },
     { ngx_string("verify"), NGX_HTTP_INTUIT_MODE_VERIFY },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_http_intuit_action_t  ngx_http_intuit_connect = {
+    ngx_http_intuit_connect_handler, 1
+};
+
+
+static ngx_http_intuit_action_t  ngx_http_intuit_disconnect = {
+    ngx_http_intuit_disconnect_handler, 0
+};
+
+
+static ngx_http_intuit_action_t  ngx_http_intuit_migrate = {
+    ngx_http_intuit_migrate_handler, 0
 };
 
 
@@ -95,6 +120,27 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("intuit_connect"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_connect },
+
+    { ngx_string("intuit_disconnect"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_disconnect },
+
+    { ngx_string("intuit_migrate"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_operator,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      &ngx_http_intuit_migrate },
+
     /* inside intuit_provider { } */
 
     { ngx_string("include"),
@@ -123,6 +169,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_intuit_provider_t, api_url),
+      NULL },
+
+    { ngx_string("migrate_url"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_provider_t, migrate_url),
       NULL },
 
     { ngx_string("client_id"),
@@ -643,6 +696,44 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
 
 
 static char *
+ngx_http_intuit_operator(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_intuit_action_t    *action;
+    ngx_http_intuit_loc_conf_t  *ilcf = conf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler
+        || (ilcf->proxy != NGX_CONF_UNSET_PTR && ilcf->proxy != NULL))
+    {
+        return "stands beside another handler: give it a location of its own";
+    }
+
+    value = cf->args->elts;
+    action = cmd->post;
+
+    ilcf->action = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->action == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->handler = action->handler;
+    ilcf->callback = action->callback;
+
+    if (action->callback) {
+        ilcf->action->connects = 1;
+    }
+
+    clcf->handler = action->handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     u_char                       *p;
@@ -944,12 +1035,15 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
      *
      *     ilcf->realm = NULL;
      *     ilcf->any_clients = 0;
+     *     ilcf->handler = NULL;
+     *     ilcf->callback = 0;
      */
 
     ilcf->auth = NGX_CONF_UNSET_PTR;
     ilcf->mode = NGX_CONF_UNSET_UINT;
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
+    ilcf->action = NGX_CONF_UNSET_PTR;
 
     return ilcf;
 }
@@ -995,13 +1089,36 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
     }
 
-    if (conf->auth && ngx_http_intuit_use(cf, conf->auth, 1) != NGX_OK) {
+    /* and so are the handlers of intuit_connect and the like */
+
+    if (conf->action == NGX_CONF_UNSET_PTR) {
+
+        conf->action = NULL;
+
+        if (clcf->noname && clcf->handler == NULL
+            && prev->action != NGX_CONF_UNSET_PTR)
+        {
+            conf->action = prev->action;
+            conf->handler = prev->handler;
+            conf->callback = prev->callback;
+            clcf->handler = conf->handler;
+        }
+    }
+
+    if (conf->auth && ngx_http_intuit_use(cf, conf->auth, 1, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     if (conf->proxy
-        && ngx_http_intuit_use(cf, conf->proxy, conf->realm == NULL)
+        && ngx_http_intuit_use(cf, conf->proxy, conf->realm == NULL,
+                               conf->realm == NULL)
            != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->action
+        && ngx_http_intuit_use(cf, conf->action, 0, conf->callback) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -1014,7 +1131,7 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
 static ngx_int_t
 ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
-    ngx_uint_t auth)
+    ngx_uint_t auth, ngx_uint_t callback)
 {
     ngx_uint_t                   i;
     ngx_http_intuit_use_t       *use;
@@ -1030,6 +1147,7 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
     for (i = 0; i < iscf->uses.nelts; i++) {
         if (use[i].provider == provider) {
             use[i].auth |= auth;
+            use[i].callback |= callback;
             return NGX_OK;
         }
     }
@@ -1041,6 +1159,7 @@ ngx_http_intuit_use(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider,
 
     use->provider = provider;
     use->auth = auth;
+    use->callback = callback;
 
     return NGX_OK;
 }
@@ -1106,6 +1225,8 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
     if (imcf == NULL) {
         return;
     }
+
+    ngx_http_intuit_disconnect_exit();
 
     provider = imcf->providers.elts;
 

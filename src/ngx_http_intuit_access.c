@@ -276,7 +276,8 @@ ngx_http_intuit_access_anonymous(ngx_http_request_t *r,
         return ngx_http_intuit_access_end(r, rc);
     }
 
-    rc = ngx_http_intuit_login_start(r, ilcf->auth, &r->unparsed_uri, 1);
+    rc = ngx_http_intuit_login_start(r, ilcf->auth, &r->unparsed_uri,
+                                     NGX_HTTP_INTUIT_START_AUTOMATIC);
 
     if (rc == NGX_AGAIN) {
         /* the endpoints are being looked up */

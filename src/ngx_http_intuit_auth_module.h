@@ -86,6 +86,8 @@ typedef enum {
     NGX_HTTP_INTUIT_E_ACTION,                 /* a form that asks nothing */
     NGX_HTTP_INTUIT_E_TOO_SOON,               /* refreshed a moment ago */
     NGX_HTTP_INTUIT_E_TOKEN,                  /* a client's own, refused */
+    NGX_HTTP_INTUIT_E_BODY,                   /* of an operator's request */
+    NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -100,6 +102,7 @@ struct ngx_http_intuit_provider_s {
     ngx_uint_t                   environment;
     ngx_str_t                    config_url;   /* empty: Intuit's own */
     ngx_str_t                    api_url;
+    ngx_str_t                    migrate_url;
     ngx_str_t                    client_id;
     ngx_str_t                    client_secret;
     ngx_str_t                    client_secret_file;
@@ -153,6 +156,7 @@ struct ngx_http_intuit_provider_s {
     unsigned                     strict:1;     /* SameSite=Strict cookies */
     unsigned                     secure:1;     /* Secure cookies */
     unsigned                     early:1;      /* proxied before defined */
+    unsigned                     connects:1;   /* by intuit_connect */
     unsigned                     own_ca:1;     /* ssl_trusted_certificate */
 };
 
@@ -185,6 +189,7 @@ typedef struct {
 typedef struct {
     ngx_http_intuit_provider_t  *provider;
     unsigned                     auth:1;       /* by auth_intuit */
+    unsigned                     callback:1;   /* by intuit_connect */
 } ngx_http_intuit_use_t;
 
 typedef struct {
@@ -199,6 +204,9 @@ typedef struct {
     ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
+    ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
+    ngx_http_handler_pt          handler;      /* others; NULL: none */
+    ngx_uint_t                   callback;     /* it needs the redirect URI */
 } ngx_http_intuit_loc_conf_t;
 
 
@@ -302,6 +310,15 @@ ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 /* 1: the browser asks ahead of its user. */
 ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
+/*
+ * 1: a location that asks for no session may serve this request: auth_intuit
+ * has let it in, or clients=any, or the client is of this machine and its
+ * Host a name of ours (no page of another name that was made to resolve to
+ * it).
+ */
+ngx_uint_t ngx_http_intuit_guarded(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
 /* The value of a request header by its lower-case name, NULL: absent.  Of one
  * that is there more than once no value is believed: it is empty. */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
@@ -322,15 +339,32 @@ ngx_int_t ngx_http_intuit_session_handler(ngx_http_request_t *r);
  * NGX_DECLINED: this is none. */
 ngx_int_t ngx_http_intuit_userinfo_handler(ngx_http_request_t *r);
 
+/* Content handlers of locations: intuit_connect and the like. */
+ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
+
+/* Worker's end: says which revocations are given up. */
+void ngx_http_intuit_disconnect_exit(void);
+
+/* The page after a consent that intuit_connect began; id: the connection's. */
+ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id);
+
+typedef enum {
+    NGX_HTTP_INTUIT_START_ASKED = 0,          /* by login_uri */
+    NGX_HTTP_INTUIT_START_AUTOMATIC,          /* counts for the loop breaker */
+    NGX_HTTP_INTUIT_START_CONNECT             /* to connect a company */
+} ngx_http_intuit_start_e;
+
 /*
- * Answers with the redirect to Intuit and the attempt's cookie.  automatic: 1
- * when no one asked for a login by name (counts for the loop breaker).
+ * Answers with the redirect to Intuit and the attempt's cookie.
  * Returns what ngx_http_finalize_request() takes, or NGX_AGAIN: the endpoints
  * are being looked up, park until ngx_http_intuit_login_ready() and call again.
  */
 ngx_int_t ngx_http_intuit_login_start(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *target,
-    ngx_uint_t automatic);
+    ngx_http_intuit_start_e how);
 
 /* For a request whose login_start said NGX_AGAIN: has the time come? */
 ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
@@ -374,6 +408,42 @@ ngx_uint_t ngx_http_intuit_variable_used(ngx_conf_t *cf, const char *name);
 /* When a pair can no longer be refreshed, by what Intuit has said; 0:
  * unknown. */
 time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
+
+
+/* -- ngx_http_intuit_operator.c ----------------------------------------- */
+
+/*
+ * 1: the request is refused, and *rc what to return for it: not from here, of
+ * another site, or with a method that allow ("GET, POST" or "POST") lacks.
+ */
+ngx_uint_t ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc);
+
+/* Reads a body of at most 16 KiB, and calls the handler, which ends the
+ * request.  Returns what a content handler returns. */
+ngx_int_t ngx_http_intuit_operator_read(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    ngx_http_client_body_handler_pt handler);
+
+/* The body that was read, in r->pool.  NGX_OK; NGX_DECLINED: it is in a file;
+ * NGX_ERROR. */
+ngx_int_t ngx_http_intuit_operator_text(ngx_http_request_t *r,
+    ngx_str_t *text);
+
+/*
+ * Makes a record for the outcome (ctx->login), which a job is to end with
+ * ngx_http_intuit_login_end().  As ngx_http_intuit_login_begin().
+ */
+ngx_int_t ngx_http_intuit_operator_begin(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
+
+/* Calls resume, which ends the request, when the job has ended. */
+void ngx_http_intuit_operator_wait(ngx_http_request_t *r,
+    void (*resume)(ngx_http_request_t *r));
+
+/* How it ended.  As ngx_http_intuit_login_load(). */
+ngx_int_t ngx_http_intuit_operator_outcome(ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_login_t *login);
 
 
 /* -- ngx_http_intuit_error.c -------------------------------------------- */

@@ -381,6 +381,7 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
 
     in->login = ctx->login;
     in->attempt = ctx->attempt;
+    in->connect = ctx->attempt.connect;
     ngx_str_null(&in->attempt.target);
 
     if (ngx_http_intuit_exchange_start(provider, in) != NGX_OK) {
@@ -430,6 +431,11 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
 
     if (ngx_http_intuit_callback_forget(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && ctx->attempt.connect) {
+        return ngx_http_intuit_connected(r, ctx->provider,
+                                         &login->connection);
     }
 
     if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE) {

@@ -238,7 +238,21 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_UNAUTHORIZED, "invalid_token",
       "The access token was refused",
       "Intuit does not know this access token, or it has expired.",
-      NGX_LOG_INFO, 0, 0 }
+      NGX_LOG_INFO, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_BODY */
+    { NGX_HTTP_BAD_REQUEST, "invalid_body",
+      "This request is not complete",
+      "Its body lacks something that is needed, has something twice or in "
+      "another form, or is too long.",
+      NGX_LOG_WARN, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_IMPORT */
+    { NGX_HTTP_BAD_REQUEST, "token_refused",
+      "Intuit did not accept the token",
+      "It has expired, was used or revoked already, or belongs to another "
+      "app or environment. Nothing was changed here.",
+      NGX_LOG_WARN, 0, 0 }
 };
 
 
@@ -285,8 +299,11 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
 
     ngx_str_null(&link);
 
+    /* an operator connects a company, and does not sign in */
+
     if (failure->login
         && provider
+        && !ctx->attempt.connect
         && ngx_http_intuit_login_link(r, provider, &link) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

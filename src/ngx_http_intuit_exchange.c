@@ -15,7 +15,6 @@ static ngx_int_t ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     ngx_http_intuit_exchange_ctx_t *ctx,
     const ngx_http_intuit_exchange_t *exchange);
 static ngx_int_t ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job);
 static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_id_token(
@@ -42,12 +41,14 @@ ngx_http_intuit_exchange_start(ngx_http_intuit_provider_t *provider,
     ngx_http_intuit_job_t           *job;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
-    job = ngx_http_intuit_job_create(provider, "login");
+    job = ngx_http_intuit_job_create(provider, exchange->connect ? "connect"
+                                                                  : "login");
     if (job == NULL) {
         return NGX_ERROR;
     }
 
-    job->step = ngx_http_intuit_exchange_code;
+    job->step = exchange->begin ? exchange->begin
+                                : ngx_http_intuit_exchange_code;
     job->done = ngx_http_intuit_exchange_done;
 
     ctx = ngx_pcalloc(job->pool, sizeof(ngx_http_intuit_exchange_ctx_t));
@@ -72,8 +73,8 @@ ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     const ngx_http_intuit_exchange_t *exchange)
 {
     ngx_uint_t        i;
-    const ngx_str_t  *from[3];
-    ngx_str_t        *to[3];
+    const ngx_str_t  *from[3 + NGX_HTTP_INTUIT_GIVEN];
+    ngx_str_t        *to[3 + NGX_HTTP_INTUIT_GIVEN];
 
     ctx->in = *exchange;
 
@@ -84,7 +85,12 @@ ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     to[1] = &ctx->in.realm;
     to[2] = &ctx->in.issuer;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < NGX_HTTP_INTUIT_GIVEN; i++) {
+        from[3 + i] = &exchange->given[i];
+        to[3 + i] = &ctx->in.given[i];
+    }
+
+    for (i = 0; i < 3 + NGX_HTTP_INTUIT_GIVEN; i++) {
 
         if (from[i]->len == 0) {
             continue;
@@ -164,7 +170,7 @@ ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                        rc;
@@ -200,8 +206,11 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
                                              reason);
     }
 
-    job->step = job->provider->openid ? ngx_http_intuit_exchange_id_token
-                                      : ngx_http_intuit_exchange_realm;
+    /* what an operator brings belongs to no login, and its realm is a claim */
+
+    job->step = (job->provider->openid && ctx->in.begin == NULL)
+                ? ngx_http_intuit_exchange_id_token
+                : ngx_http_intuit_exchange_realm;
 
     return NGX_OK;
 }
@@ -212,10 +221,12 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 static ngx_http_intuit_error_e
 ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
 {
-    ngx_str_t                 error;
-    ngx_uint_t                status;
-    ngx_http_intuit_fetch_t  *fetch;
+    ngx_str_t                        error;
+    ngx_uint_t                       status;
+    ngx_http_intuit_fetch_t         *fetch;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
 
+    ctx = job->data;
     fetch = job->fetch;
     status = fetch->status;
 
@@ -236,7 +247,16 @@ ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
                   "intuit_tid: \"%V\"", status, &error, &fetch->tid);
 
     if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
-        return NGX_HTTP_INTUIT_E_CODE;
+        return ctx->in.begin ? NGX_HTTP_INTUIT_E_IMPORT
+                             : NGX_HTTP_INTUIT_E_CODE;
+    }
+
+    if (ctx->in.begin
+        && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_BAD_REQUEST)
+        && !(error.len == 14
+             && ngx_memcmp(error.data, "invalid_client", 14) == 0))
+    {
+        return NGX_HTTP_INTUIT_E_IMPORT;
     }
 
     if (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_BAD_REQUEST) {
@@ -501,44 +521,33 @@ static ngx_int_t
 ngx_http_intuit_exchange_allow(ngx_http_intuit_job_t *job)
 {
     u_char                          *reason;
-    ngx_str_t                       *realm;
-    ngx_uint_t                       i;
     ngx_http_intuit_provider_t      *provider;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
     provider = job->provider;
 
-    if (provider->allow_realm.nelts) {
+    if (!ngx_http_intuit_exchange_allows(provider, &ctx->in.realm)) {
+        /* the operator may want to copy the number */
 
-        realm = provider->allow_realm.elts;
-
-        for (i = 0; i < provider->allow_realm.nelts; i++) {
-
-            if (realm[i].len == ctx->in.realm.len
-                && ngx_memcmp(realm[i].data, ctx->in.realm.data, realm[i].len)
-                   == 0)
-            {
-                break;
-            }
+        reason = ngx_pnalloc(job->pool, ctx->in.realm.len
+                             + sizeof("realm \"\" is not in allow_realm"));
+        if (reason == NULL) {
+            return NGX_ERROR;
         }
 
-        if (i == provider->allow_realm.nelts) {
-            /* the operator may want to copy the number */
+        (void) ngx_sprintf(reason, "realm \"%V\" is not in allow_realm%Z",
+                           &ctx->in.realm);
 
-            reason = ngx_pnalloc(job->pool, ctx->in.realm.len
-                                 + sizeof("realm \"\" is not in allow_realm"));
-            if (reason == NULL) {
-                return NGX_ERROR;
-            }
+        return ngx_http_intuit_exchange_fail(job,
+                                             NGX_HTTP_INTUIT_E_REALM_DENIED,
+                                             (char *) reason);
+    }
 
-            (void) ngx_sprintf(reason, "realm \"%V\" is not in allow_realm%Z",
-                               &ctx->in.realm);
-
-            return ngx_http_intuit_exchange_fail(job,
-                                              NGX_HTTP_INTUIT_E_REALM_DENIED,
-                                              (char *) reason);
-        }
+    if (ctx->in.begin) {
+        /* nobody has signed in */
+        job->step = ngx_http_intuit_exchange_save;
+        return NGX_OK;
     }
 
     if (provider->userinfo && ctx->endpoints.userinfo_endpoint.len) {
@@ -550,6 +559,28 @@ ngx_http_intuit_exchange_allow(ngx_http_intuit_job_t *job)
     job->step = ngx_http_intuit_exchange_email;
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_exchange_allows(const ngx_http_intuit_provider_t *provider,
+    const ngx_str_t *realm)
+{
+    ngx_str_t   *rule;
+    ngx_uint_t   i;
+
+    rule = provider->allow_realm.elts;
+
+    for (i = 0; i < provider->allow_realm.nelts; i++) {
+
+        if (rule[i].len == realm->len
+            && ngx_memcmp(rule[i].data, realm->data, realm->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return provider->allow_realm.nelts == 0;
 }
 
 
@@ -640,6 +671,7 @@ static void
 ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 {
     ngx_int_t                        end;
+    ngx_uint_t                       i;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
@@ -667,8 +699,13 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 
     if (ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE) {
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
-                      "intuit login succeeded, realm \"%V\", "
-                      "intuit_tid: \"%V\"", &ctx->in.realm, &ctx->result.tid);
+                      "intuit %s succeeded, realm \"%V\", "
+                      "intuit_tid: \"%V\"", job->name, &ctx->in.realm,
+                      &ctx->result.tid);
+    }
+
+    for (i = 0; i < NGX_HTTP_INTUIT_GIVEN; i++) {
+        ngx_intuit_cleanse(ctx->in.given[i].data, ctx->in.given[i].len);
     }
 
     ngx_intuit_cleanse(ctx->tokens.access_token.data,
@@ -718,9 +755,9 @@ ngx_http_intuit_exchange_fail(ngx_http_intuit_job_t *job,
     ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;
     ctx->result.error = error;
 
-    ngx_log_error(NGX_LOG_WARN, job->log, 0, "intuit login failed: %s%s%s",
-                  ngx_http_intuit_error_name(error), reason ? ", " : "",
-                  reason ? reason : "");
+    ngx_log_error(NGX_LOG_WARN, job->log, 0, "intuit %s failed: %s%s%s",
+                  job->name, ngx_http_intuit_error_name(error),
+                  reason ? ", " : "", reason ? reason : "");
 
     return NGX_DECLINED;
 }

@@ -10,17 +10,28 @@
 #include "ngx_http_intuit_state.h"
 
 
-/* what the callback brought; strings are copied */
+#define NGX_HTTP_INTUIT_GIVEN  5
+
+
+/* what the callback or an operator brought; strings are copied */
 typedef struct {
     ngx_http_intuit_id_t      login;       /* claimed by the caller */
     ngx_intuit_login_t        attempt;     /* target is not used */
     ngx_str_t                 code;
     ngx_str_t                 realm;       /* as in the query; may be empty */
     ngx_str_t                 issuer;      /* RFC 9207 "iss"; may be empty */
+    ngx_str_t                 given[NGX_HTTP_INTUIT_GIVEN];
+                                           /* by an operator: a refresh token
+                                            * or nothing, then OAuth 1.0a:
+                                            * keys and secrets */
+    ngx_http_intuit_step_pt   begin;       /* sends that, instead of a code;
+                                            * ..._exchange_tokens() is next */
+    unsigned                  connect:1;   /* for a connection's new current
+                                            * pair, and no session */
 } ngx_http_intuit_exchange_t;
 
 
-/* the job's own state (ngx_http_intuit_exchange*.c only) */
+/* the job's own state (ngx_http_intuit_exchange*.c and what begins it) */
 typedef struct {
     ngx_http_intuit_exchange_t   in;
     ngx_intuit_endpoints_t       endpoints;
@@ -43,6 +54,22 @@ typedef struct {
  */
 ngx_int_t ngx_http_intuit_exchange_start(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_exchange_t *exchange);
+
+/* 1: allow_realm admits the company, or there is none. */
+ngx_uint_t ngx_http_intuit_exchange_allows(
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm);
+
+/* -- for those with a begin of their own -------------------------------- */
+
+/* The step after the token request. */
+ngx_int_t ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job);
+
+/*
+ * For a POST whose body was read: runs the job with `in` and answers with
+ * {"connected":true,...}, or as a failure.  Ends the request.
+ */
+void ngx_http_intuit_connect_start(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_exchange_t *in);
 
 /* -- between the two files of the job ----------------------------------- */
 

@@ -17,6 +17,10 @@ static ngx_int_t ngx_http_intuit_exchange_merge(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_uint_t found);
 static ngx_uint_t ngx_http_intuit_pair_same(const ngx_intuit_pair_t *a,
     const ngx_intuit_pair_t *b);
+static void ngx_http_intuit_exchange_replace(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used);
+static ngx_uint_t ngx_http_intuit_pair_known(const ngx_str_t *token,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used);
 
 
 ngx_int_t
@@ -30,7 +34,9 @@ ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
 
     /* people of one company do not share what is theirs alone */
 
-    if (!job->provider->company || ctx->in.realm.len == 0) {
+    if (!ctx->in.connect
+        && (!job->provider->company || ctx->in.realm.len == 0))
+    {
         return ngx_http_intuit_exchange_saved(job);
     }
 
@@ -63,6 +69,12 @@ ngx_http_intuit_exchange_saved(ngx_http_intuit_job_t *job)
                                ? NGX_HTTP_INTUIT_E_BUSY
                                : NGX_HTTP_INTUIT_E_STORE,
                                "connection could not be saved");
+    }
+
+    if (ctx->in.connect) {
+        /* nobody is signed in by that */
+        ctx->result.state = NGX_HTTP_INTUIT_LOGIN_DONE;
+        return NGX_OK;
     }
 
     if (ngx_http_intuit_exchange_session(job, &ctx->pair, &session)
@@ -101,6 +113,12 @@ ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
 
     pair->access_token = ctx->tokens.access_token;
     pair->refresh_token = ctx->tokens.refresh_token;
+
+    if (pair->refresh_token.len == 0 && ctx->in.begin) {
+        /* not said anew: the imported one goes on */
+        pair->refresh_token = ctx->in.given[0];
+    }
+
     pair->scope = ctx->tokens.scope.len ? ctx->tokens.scope
                                         : job->provider->scope;
     pair->sub = ctx->jwt.sub;
@@ -182,7 +200,12 @@ ngx_http_intuit_exchange_merge(ngx_http_intuit_job_t *job,
         return NGX_DONE;
     }
 
-    ngx_http_intuit_exchange_place(c, pair, ngx_time());
+    if (ctx->in.connect) {
+        ngx_http_intuit_exchange_replace(c, pair, &ctx->in.given[0]);
+
+    } else {
+        ngx_http_intuit_exchange_place(c, pair, ngx_time());
+    }
 
     c->realm = ctx->in.realm;
 
@@ -213,6 +236,8 @@ static void
 ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
     const ngx_intuit_pair_t *pair, time_t now)
 {
+    ngx_str_t  none;
+
     if (!c->dead
         && c->current.access_token.len
         && c->current.expires > now
@@ -222,8 +247,29 @@ ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
         return;
     }
 
-    if (!c->dead && c->current.refresh_token.len) {
+    ngx_str_null(&none);
+    ngx_http_intuit_exchange_replace(c, pair, &none);
+}
+
+
+/*
+ * The new pair takes the current one's place, which may still do as the spare
+ * unless it is the same one.  Nothing is revoked at Intuit: that would end
+ * both.
+ */
+
+static void
+ngx_http_intuit_exchange_replace(ngx_intuit_connection_t *c,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used)
+{
+    if (!c->dead && c->current.refresh_token.len
+        && !ngx_http_intuit_pair_known(&c->current.refresh_token, pair, used))
+    {
         c->spare = c->current;
+
+    } else if (ngx_http_intuit_pair_known(&c->spare.refresh_token, pair, used))
+    {
+        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
     }
 
     c->current = *pair;
@@ -232,6 +278,22 @@ ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
     c->failures = 0;
     c->maybe_sent = 0;
     ngx_str_null(&c->error);
+}
+
+
+/* 1: of no use beside the pair, which was got with the refresh token `used` */
+
+static ngx_uint_t
+ngx_http_intuit_pair_known(const ngx_str_t *token,
+    const ngx_intuit_pair_t *pair, const ngx_str_t *used)
+{
+    return token->len == 0
+           || (token->len == pair->refresh_token.len
+               && ngx_memcmp(token->data, pair->refresh_token.data,
+                             token->len)
+                  == 0)
+           || (token->len == used->len
+               && ngx_memcmp(token->data, used->data, token->len) == 0);
 }
 
 

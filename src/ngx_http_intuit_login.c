@@ -32,7 +32,7 @@ static ngx_int_t ngx_http_intuit_login_url(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
     ngx_str_t *url);
 static void ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider,
-    u_char *buf, ngx_str_t *aad);
+    ngx_uint_t connect, u_char *buf, ngx_str_t *aad);
 static void ngx_http_intuit_login_target(ngx_http_request_t *r,
     const ngx_str_t *wanted, ngx_str_t *target);
 static ngx_uint_t ngx_http_intuit_login_own_uri(ngx_http_request_t *r,
@@ -79,7 +79,8 @@ ngx_http_intuit_login_handler(ngx_http_request_t *r)
         ngx_str_set(&target, "/");
     }
 
-    rc = ngx_http_intuit_login_start(r, provider, &target, 0);
+    rc = ngx_http_intuit_login_start(r, provider, &target,
+                                     NGX_HTTP_INTUIT_START_ASKED);
 
     if (rc != NGX_AGAIN) {
         return rc;
@@ -119,7 +120,7 @@ ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx)
 ngx_int_t
 ngx_http_intuit_login_start(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *target,
-    ngx_uint_t automatic)
+    ngx_http_intuit_start_e how)
 {
     ngx_int_t               rc;
     ngx_str_t               url;
@@ -132,6 +133,8 @@ ngx_http_intuit_login_start(ngx_http_request_t *r,
     }
 
     ctx->provider = provider;
+
+    attempt.connect = (how == NGX_HTTP_INTUIT_START_CONNECT);
 
     ngx_http_intuit_login_target(r, target, &attempt.target);
 
@@ -147,7 +150,7 @@ ngx_http_intuit_login_start(ngx_http_request_t *r,
                                     "no discovery document");
     }
 
-    if (automatic) {
+    if (how == NGX_HTTP_INTUIT_START_AUTOMATIC) {
         rc = ngx_http_intuit_login_tries(r, provider);
 
         if (rc == NGX_DECLINED) {
@@ -170,7 +173,8 @@ ngx_http_intuit_login_start(ngx_http_request_t *r,
     }
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "intuit login starts, provider \"%V\"", &provider->name);
+                  "intuit %s starts, provider \"%V\"",
+                  attempt.connect ? "connect" : "login", &provider->name);
 
     return ngx_http_intuit_redirect(r, NGX_HTTP_MOVED_TEMPORARILY, &url);
 }
@@ -241,7 +245,7 @@ ngx_http_intuit_login_attempt(ngx_http_request_t *r,
 
     attempt->created = ngx_time();
 
-    ngx_http_intuit_login_aad(provider, buf, &aad);
+    ngx_http_intuit_login_aad(provider, attempt->connect, buf, &aad);
 
     if (ngx_intuit_login_encode(r->pool, attempt, &plain) != NGX_OK
         || ngx_intuit_seal(r->pool, provider->login_keys, &aad, &plain,
@@ -301,20 +305,32 @@ ngx_http_intuit_login_open(ngx_pool_t *pool,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie,
     ngx_intuit_login_t *attempt)
 {
-    u_char     buf[NGX_HTTP_INTUIT_AAD_LEN];
-    time_t     now;
-    ngx_int_t  rc;
-    ngx_str_t  sealed, plain, aad;
-
-    ngx_http_intuit_login_aad(provider, buf, &aad);
+    u_char      buf[NGX_HTTP_INTUIT_AAD_LEN];
+    time_t      now;
+    ngx_int_t   rc;
+    ngx_str_t   sealed, plain, aad;
+    ngx_uint_t  connect;
 
     rc = ngx_intuit_base64url_decode(pool, &sealed, cookie);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_intuit_open(pool, provider->login_keys, provider->nlogin_keys,
-                         &aad, &sealed, &plain);
+    connect = 0;
+
+    for ( ;; ) {
+        ngx_http_intuit_login_aad(provider, connect, buf, &aad);
+
+        rc = ngx_intuit_open(pool, provider->login_keys,
+                             provider->nlogin_keys, &aad, &sealed, &plain);
+
+        if (rc != NGX_DECLINED || connect) {
+            break;
+        }
+
+        connect = 1;
+    }
+
     if (rc != NGX_OK) {
         return rc;
     }
@@ -323,6 +339,8 @@ ngx_http_intuit_login_open(ngx_pool_t *pool,
     if (rc != NGX_OK) {
         return rc;
     }
+
+    attempt->connect = connect;
 
     now = ngx_time();
 
@@ -489,12 +507,14 @@ ngx_http_intuit_login_url(ngx_http_request_t *r,
 
 
 static void
-ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider, u_char *buf,
-    ngx_str_t *aad)
+ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider,
+    ngx_uint_t connect, u_char *buf, ngx_str_t *aad)
 {
     u_char  *p;
 
-    p = ngx_cpymem(buf, "login:", sizeof("login:") - 1);
+    p = connect ? ngx_cpymem(buf, "connect:", sizeof("connect:") - 1)
+                : ngx_cpymem(buf, "login:", sizeof("login:") - 1);
+
     p = ngx_cpymem(p, provider->identity, NGX_INTUIT_HASH_LEN);
 
     aad->data = buf;

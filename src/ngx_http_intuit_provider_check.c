@@ -30,6 +30,12 @@ static ngx_str_t  ngx_http_intuit_api_urls[] = {
     ngx_string("https://quickbooks.api.intuit.com")
 };
 
+static ngx_str_t  ngx_http_intuit_migrate_urls[] = {
+    ngx_string("https://developer-sandbox.api.intuit.com"
+               "/v2/oauth2/tokens/migrate"),
+    ngx_string("https://developer.api.intuit.com/v2/oauth2/tokens/migrate")
+};
+
 /* arguments of the authorization request that are ours to set */
 
 static ngx_str_t  ngx_http_intuit_own_args[] = {
@@ -164,6 +170,19 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
     }
 
     provider->api_url = u.origin;
+
+    if (provider->migrate_url.len == 0) {
+        provider->migrate_url =
+                          ngx_http_intuit_migrate_urls[provider->environment];
+    }
+
+    if (ngx_intuit_url_parse(&provider->migrate_url, &u, &reason) != NGX_OK
+        || !(u.https || u.loopback) || u.has_args)
+    {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"migrate_url\" must be an https URL without arguments "
+                   "(http on loopback only)");
+    }
 
     args = &provider->extra_auth_args;
 
@@ -327,6 +346,12 @@ ngx_http_intuit_provider_scope(ngx_conf_t *cf,
                                           "com.intuit.quickbooks.accounting");
 
     provider->company = ngx_http_intuit_provider_company(&provider->scope);
+
+    if (provider->connects && !provider->company) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"scope\" has no company to connect by intuit_connect: "
+                   "add com.intuit.quickbooks.accounting");
+    }
 
     if (provider->userinfo == NGX_CONF_UNSET) {
 

@@ -11,8 +11,6 @@ static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
-static ngx_uint_t ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
-    ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_uint_t ngx_http_intuit_proxy_forwarded(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_local(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_proxy_host(ngx_http_request_t *r);
@@ -229,11 +227,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_id_t     id;
     ngx_http_intuit_error_e  e;
 
-    if (!ngx_http_intuit_proxy_guarded(ctx, ilcf)
-        && (!ngx_http_intuit_proxy_local(r)
-            || !ngx_http_intuit_proxy_host(r)
-            || ngx_http_intuit_proxy_forwarded(r)))
-    {
+    if (!ngx_http_intuit_guarded(r, ctx)) {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
         return ngx_http_intuit_proxy_end(r, rc);
@@ -282,20 +276,27 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
 /* "verify" lets everybody in, and so guards nothing */
 
-static ngx_uint_t
-ngx_http_intuit_proxy_guarded(ngx_http_intuit_ctx_t *ctx,
-    ngx_http_intuit_loc_conf_t *ilcf)
+ngx_uint_t
+ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
     if (ilcf->any_clients) {
         return 1;
     }
 
-    if (ilcf->auth == NULL) {
-        return 0;
+    if (ilcf->auth
+        && (ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
+            || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK)))
+    {
+        return 1;
     }
 
-    return ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
-           || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK);
+    return ngx_http_intuit_proxy_local(r)
+           && ngx_http_intuit_proxy_host(r)
+           && !ngx_http_intuit_proxy_forwarded(r);
 }
 
 
@@ -582,7 +583,8 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     }
 
     if (rc == NGX_DECLINED && ngx_http_intuit_navigation(r)) {
-        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri, 1);
+        rc = ngx_http_intuit_login_start(r, provider, &r->unparsed_uri,
+                                         NGX_HTTP_INTUIT_START_AUTOMATIC);
 
         if (rc != NGX_AGAIN) {
             return ngx_http_intuit_proxy_end(r, rc);

@@ -99,7 +99,7 @@ ngx_http_intuit_servers_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 {
-    ngx_uint_t              i, k;
+    ngx_uint_t              i, k, n;
     ngx_http_intuit_use_t  *use;
     ngx_http_intuit_uri_t   uri[4];
 
@@ -107,8 +107,8 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
 
     for (i = 0; i < iscf->uses.nelts; i++) {
 
-        if (!use[i].auth) {
-            /* nobody signs in with it here */
+        if (!use[i].callback) {
+            /* nobody comes back from Intuit with it here */
             continue;
         }
 
@@ -131,7 +131,11 @@ ngx_http_intuit_server_init(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf)
         uri[3].handler = ngx_http_intuit_session_handler;
         uri[3].directive = "session_uri";
 
-        for (k = 0; k < 4; k++) {
+        /* to connect a company is not to sign in */
+
+        n = use[i].auth ? 4 : 1;
+
+        for (k = 0; k < n; k++) {
             if (ngx_http_intuit_server_add(cf, iscf, &use[i], &uri[k])
                 != NGX_OK)
             {

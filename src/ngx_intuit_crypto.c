@@ -124,6 +124,26 @@ ngx_intuit_sha256(u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *in)
 }
 
 
+ngx_int_t
+ngx_intuit_hmac_sha1(u_char out[NGX_INTUIT_SHA1_LEN], const ngx_str_t *key,
+    const ngx_str_t *in)
+{
+    size_t  len;
+
+    if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA1", NULL, key->data, key->len,
+                  in->data, in->len, out, NGX_INTUIT_SHA1_LEN, &len)
+        != NULL
+        && len == NGX_INTUIT_SHA1_LEN)
+    {
+        return NGX_OK;
+    }
+
+    ERR_clear_error();
+
+    return NGX_ERROR;
+}
+
+
 ngx_uint_t
 ngx_intuit_equal(const ngx_str_t *a, const ngx_str_t *b)
 {

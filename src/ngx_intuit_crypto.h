@@ -15,6 +15,7 @@
 
 
 #define NGX_INTUIT_HASH_LEN      32      /* SHA-256 */
+#define NGX_INTUIT_SHA1_LEN      20
 #define NGX_INTUIT_KEY_LEN       32      /* AES-256 */
 #define NGX_INTUIT_KEY_ID_LEN    4
 #define NGX_INTUIT_NONCE_LEN     12      /* AES-GCM */
@@ -44,6 +45,10 @@ ngx_int_t ngx_intuit_hash(u_char out[NGX_INTUIT_HASH_LEN],
 /* Plain SHA-256 of one string (PKCE, at_hash).  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_intuit_sha256(u_char out[NGX_INTUIT_HASH_LEN],
     const ngx_str_t *in);
+
+/* HMAC-SHA1 (RFC 2104), for OAuth 1.0a only.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_intuit_hmac_sha1(u_char out[NGX_INTUIT_SHA1_LEN],
+    const ngx_str_t *key, const ngx_str_t *in);
 
 /* Constant-time comparison; the lengths are not secret.  1 equal, 0 not. */
 ngx_uint_t ngx_intuit_equal(const ngx_str_t *a, const ngx_str_t *b);

@@ -57,6 +57,9 @@ typedef struct {
     u_char       nonce[16];
     u_char       verifier[32];       /* PKCE; the base64url text is sent */
     ngx_str_t    target;             /* where to go afterwards */
+    ngx_uint_t   connect;            /* 1: no login, a company is connected;
+                                      * not in the bytes, they are sealed
+                                      * for the one or the other */
 } ngx_intuit_login_t;
 
 

@@ -20,6 +20,8 @@ my $PURE = qr/^ngx_intuit_/;
 # A story in several files, and who begins it.
 my %INVITED = (
     ngx_http_intuit_callback => qr/^ngx_http_intuit_(?:exchange|login)$/,
+    ngx_http_intuit_connect  => qr/^ngx_http_intuit_exchange$/,
+    ngx_http_intuit_migrate  => qr/^ngx_http_intuit_exchange$/,
     ngx_http_intuit_proxy    => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_keepalive => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_session  => qr/^ngx_http_intuit_refresh$/,

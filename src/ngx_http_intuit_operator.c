@@ -1,0 +1,218 @@
+/*
+ * What intuit_connect, intuit_disconnect and intuit_migrate have in common:
+ * who may ask, the request's body, and waiting for the job that does it.
+ */
+
+#include "ngx_http_intuit_job.h"
+
+
+#define NGX_HTTP_INTUIT_BODY_MAX     16384
+#define NGX_HTTP_INTUIT_OUTCOME      60      /* s that an outcome is kept */
+
+
+static ngx_uint_t ngx_http_intuit_operator_ready(ngx_http_intuit_ctx_t *ctx);
+
+
+/*
+ * The location's own guards have been asked.  Without auth_intuit that is no
+ * guard that a page of another site could not make a browser pass.
+ */
+
+ngx_uint_t
+ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return 1;
+    }
+
+    if (!ngx_http_intuit_guarded(r, ctx)) {
+        *rc = ngx_http_intuit_fail(r, provider,
+                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
+        return 1;
+    }
+
+    if (ngx_http_intuit_cross_site(r)) {
+        *rc = ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_CROSS_SITE,
+                                   NULL);
+        return 1;
+    }
+
+    if (r->method == NGX_HTTP_POST
+        || (r->method == NGX_HTTP_GET && ngx_strncmp(allow, "GET", 3) == 0))
+    {
+        return 0;
+    }
+
+    *rc = ngx_http_intuit_method_not_allowed(r, provider, allow);
+
+    return 1;
+}
+
+
+/* It stays in memory: a token must never get to a temporary file. */
+
+ngx_int_t
+ngx_http_intuit_operator_read(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    ngx_http_client_body_handler_pt handler)
+{
+    off_t                      max;
+    ngx_int_t                  rc;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    max = ngx_min(NGX_HTTP_INTUIT_BODY_MAX,
+                  (off_t) clcf->client_body_buffer_size);
+
+    if (r->headers_in.chunked || r->headers_in.content_length_n > max) {
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_BODY,
+                                    "the body is too long, or has no "
+                                    "Content-Length");
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, handler);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_intuit_operator_text(ngx_http_request_t *r, ngx_str_t *text)
+{
+    u_char       *p;
+    size_t        len;
+    ngx_chain_t  *cl;
+
+    ngx_str_null(text);
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+
+        if (cl->buf->in_file) {
+            /* client_body_in_file_only */
+            return NGX_DECLINED;
+        }
+
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+
+    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+        if (cl->buf->last > cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+    }
+
+    text->len = p - text->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The outcome is kept like that of a login: the job tells it there, whoever
+ * still waits.
+ */
+
+ngx_int_t
+ngx_http_intuit_operator_begin(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider)
+{
+    u_char                    random[32];
+    time_t                    now;
+    ngx_int_t                 rc;
+    ngx_str_t                 value;
+    ngx_http_intuit_ctx_t    *ctx;
+    ngx_http_intuit_login_t   login;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    now = ngx_time();
+
+    value.data = random;
+    value.len = sizeof(random);
+
+    if (ngx_intuit_random(random, sizeof(random)) != NGX_OK
+        || ngx_http_intuit_store_id(&ctx->login, "login", provider, &value)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&login, sizeof(ngx_http_intuit_login_t));
+
+    login.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
+    login.expires = login.deadline + NGX_HTTP_INTUIT_OUTCOME;
+
+    rc = ngx_http_intuit_login_begin(provider->store, &ctx->login, now,
+                                     r->pool, &login);
+
+    ctx->provider = provider;
+    ctx->request = r;
+
+    return rc;
+}
+
+
+void
+ngx_http_intuit_operator_wait(ngx_http_request_t *r,
+    void (*resume)(ngx_http_request_t *r))
+{
+    ngx_int_t               rc;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ngx_http_intuit_operator_ready(ctx)) {
+        resume(r);
+        return;
+    }
+
+    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_operator_ready, resume)
+        == NGX_OK)
+    {
+        return;
+    }
+
+    rc = ngx_http_intuit_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_BUSY,
+                              "too many requests are waiting");
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_operator_ready(ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_login_t  login;
+
+    return ngx_http_intuit_operator_outcome(ctx, &login) != NGX_OK
+           || login.state != NGX_HTTP_INTUIT_LOGIN_PENDING;
+}
+
+
+ngx_int_t
+ngx_http_intuit_operator_outcome(ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_login_t *login)
+{
+    return ngx_http_intuit_login_load(ctx->provider->store, &ctx->login,
+                                      ngx_time(), ctx->request->pool, login);
+}
