@@ -9,7 +9,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::Intuit;
-use POSIX ();
+use Test::Intuit::Refresh;
 
 my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
 
@@ -18,6 +18,7 @@ plan(skip_all => 'not with AddressSanitizer')
     if ($ENV{TEST_VARIANT} // '') eq 'asan';
 
 my $t = Test::Intuit->new();
+watch($t);
 
 $t->write_secret('secret', 'sim-client-secret');
 
@@ -62,16 +63,6 @@ http {
 }
 CONF
 
-my ($start, $minutes) = (time, 0);
-
-# nginx's clock stands still between; the file is replaced at once: nginx must
-# not read half of it
-sub clock {
-    $minutes += $_[0];
-    $t->write_file('clock.new', POSIX::strftime("%Y-%m-%d %H:%M:%S\n",
-        localtime $start + 60 * $minutes));
-    rename $t->dir . '/clock.new', $t->dir . '/clock' or die "clock: $!";
-}
 
 clock(0);
 
@@ -82,32 +73,6 @@ clock(0);
 }
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
-
-sub call { return $t->get($api, -json => 1, @_) }
-
-# the refresh tokens that were sent
-sub sent {
-    return map { $_->{body} =~ /refresh_token=([^&]+)/ ? $1 : () }
-        $t->sim->journal(kind => 'token', grant_type => 'refresh_token');
-}
-
-# the access token of the last API call
-sub used {
-    my ($last) = reverse grep { $_->{method} eq 'GET' }
-        $t->sim->journal(kind => 'api');
-    return $last->{headers}{authorization} =~ s/^Bearer //r;
-}
-
-sub log_has {
-    my ($pattern) = @_;
-    return scalar grep { /$pattern/ } $t->log_lines;
-}
-
-sub answer {
-    my ($action, $times) = @_;
-    $t->sim->script({ kind => 'token', match => { grant_type =>
-        'refresh_token' }, times => $times // 1, action => $action });
-}
 
 my $tokens = '"token_type":"bearer","expires_in":3600,'
     . '"refresh_token":"RT1-other-other-other-other"';

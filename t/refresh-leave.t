@@ -7,9 +7,11 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::Intuit;
+use Test::Intuit::Refresh;
 use Test::Intuit::Http2;
 
 my $t = Test::Intuit->new();
+watch($t);
 
 $t->write_secret('secret', 'sim-client-secret');
 
@@ -52,32 +54,6 @@ http {
 CONF
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
-
-sub call { return $t->get($api, -json => 1, @_) }
-
-# the refresh tokens that were sent
-sub sent {
-    return map { $_->{body} =~ /refresh_token=([^&]+)/ ? $1 : () }
-        $t->sim->journal(kind => 'token', grant_type => 'refresh_token');
-}
-
-# the access token of the last API call
-sub used {
-    my ($last) = reverse grep { $_->{method} eq 'GET' }
-        $t->sim->journal(kind => 'api');
-    return $last->{headers}{authorization} =~ s/^Bearer //r;
-}
-
-sub log_has {
-    my ($pattern) = @_;
-    return scalar grep { /$pattern/ } $t->log_lines;
-}
-
-sub answer {
-    my ($action, $times) = @_;
-    $t->sim->script({ kind => 'token', match => { grant_type =>
-        'refresh_token' }, times => $times // 1, action => $action });
-}
 
 sub http_one {
     my $c = $t->connect;

@@ -1,0 +1,60 @@
+package Test::Intuit::Refresh;
+
+# What the tests of refreshing have in common: one company's API call, what the
+# simulator was asked and answers, and a clock for nginx.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use POSIX ();
+
+our @EXPORT = qw(watch call sent used log_has answer clock minutes);
+
+my $api = '/v3/company/-/companyinfo/9130347957983546';
+my ($t, $start, $minutes);
+
+
+# the harness that the others mean
+sub watch { ($t, $start, $minutes) = ($_[0], time, 0) }
+
+sub call { return $t->get($api, -json => 1, @_) }
+
+# the refresh tokens that were sent
+sub sent {
+    return map { $_->{body} =~ /refresh_token=([^&]+)/ ? $1 : () }
+        $t->sim->journal(kind => 'token', grant_type => 'refresh_token');
+}
+
+# the access token of the last API call
+sub used {
+    my ($last) = reverse grep { $_->{method} eq 'GET' }
+        $t->sim->journal(kind => 'api');
+    return $last->{headers}{authorization} =~ s/^Bearer //r;
+}
+
+sub log_has {
+    my ($pattern) = @_;
+    return scalar grep { /$pattern/ } $t->log_lines;
+}
+
+sub answer {
+    my ($action, $times) = @_;
+    $t->sim->script({ kind => 'token', match => { grant_type =>
+        'refresh_token' }, times => $times // 1, action => $action });
+}
+
+# nginx's clock stands still between; the file is replaced at once: nginx must
+# not read half of it
+sub clock {
+    $minutes += $_[0];
+    $t->write_file('clock.new', POSIX::strftime("%Y-%m-%d %H:%M:%S\n",
+        localtime $start + 60 * $minutes));
+    rename $t->dir . '/clock.new', $t->dir . '/clock' or die "clock: $!";
+}
+
+# how far it is ahead by now
+sub minutes { return $minutes }
+
+
+1;
