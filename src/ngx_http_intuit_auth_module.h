@@ -467,7 +467,6 @@ ngx_int_t ngx_http_intuit_method_not_allowed(ngx_http_request_t *r,
 
 /* The "error" word of a failure ("login_required"). */
 const char *ngx_http_intuit_error_name(ngx_http_intuit_error_e error);
-ngx_uint_t ngx_http_intuit_error_status(ngx_http_intuit_error_e error);
 
 
 /* -- ngx_http_intuit_page.c --------------------------------------------- */

@@ -332,13 +332,6 @@ ngx_http_intuit_error_name(ngx_http_intuit_error_e error)
 }
 
 
-ngx_uint_t
-ngx_http_intuit_error_status(ngx_http_intuit_error_e error)
-{
-    return ngx_http_intuit_failure(error)->status;
-}
-
-
 static const ngx_http_intuit_failure_t *
 ngx_http_intuit_failure(ngx_http_intuit_error_e error)
 {
