@@ -1,5 +1,5 @@
 /*
- * intuit_provider { }: its setters, and what nginx -t says about it.
+ * The setters of directives, and what nginx -t says about them.
  */
 
 #ifndef _NGX_HTTP_INTUIT_PROVIDER_H_INCLUDED_
@@ -30,6 +30,23 @@ char *ngx_http_intuit_set_cookie_flags(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_intuit_set_tls_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* what a directive for operators makes of a location (cmd->post) */
+typedef struct {
+    ngx_http_handler_pt          handler;
+    ngx_uint_t                   callback;     /* needs the redirect URI */
+} ngx_http_intuit_action_t;
+
+/* in locations: auth_intuit, auth_intuit_require, intuit_proxy, and
+ * intuit_connect and the like */
+char *ngx_http_intuit_set_auth(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_require(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_operator(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*

@@ -12,7 +12,7 @@ package Layers;
 use strict;
 use warnings;
 
-my $FRONT = qr/^ngx_http_intuit_(?:auth_module|provider|provider_check|server)$/;
+my $FRONT = qr/^ngx_http_intuit_(?:auth_module|provider|provider_check|location|server)$/;
 my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|discovery|resolver|cookie|page|save|state|state_\w+|store|store_\w+)$/;
 my $SHARED = qr/^ngx_http_intuit_(?:auth_module|compat)$/;
 my $PURE = qr/^ngx_intuit_/;

@@ -1,0 +1,330 @@
+/*
+ * The setters of the directives in locations: what may stand there, and what
+ * nginx -t says if it may not.
+ */
+
+#include "ngx_http_intuit_fetch.h"
+#include "ngx_http_intuit_provider.h"
+
+
+static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
+    ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider);
+
+
+char *
+ngx_http_intuit_set_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_intuit_loc_conf_t  *ilcf = conf;
+
+    (void) cmd;
+
+    if (ilcf->auth != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        ilcf->auth = NULL;
+        return NGX_CONF_OK;
+    }
+
+    ilcf->auth = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->auth == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                         *value;
+    ngx_uint_t                         i, n;
+    ngx_http_intuit_require_t         *require;
+    ngx_http_intuit_loc_conf_t        *ilcf = conf;
+    ngx_http_compile_complex_value_t   ccv;
+
+    (void) cmd;
+
+    if (ilcf->require == NGX_CONF_UNSET_PTR) {
+        ilcf->require = ngx_array_create(cf->pool, 2,
+                                         sizeof(ngx_http_intuit_require_t));
+        if (ilcf->require == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    require = ngx_array_push(ilcf->require);
+    if (require == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    require->status = 0;
+
+    value = cf->args->elts;
+    n = cf->args->nelts;
+
+    if (value[n - 1].len > 6 && ngx_strncmp(value[n - 1].data, "error=", 6)
+                                == 0)
+    {
+        require->status = ngx_atoi(value[n - 1].data + 6, value[n - 1].len - 6);
+
+        if (require->status < 400 || require->status > 599
+            || require->status == NGX_HTTP_CLIENT_CLOSED_REQUEST
+            || require->status == NGX_HTTP_CLOSE)
+        {
+            return "takes error=4xx or error=5xx";
+        }
+
+        n--;
+    }
+
+    if (n < 2) {
+        return "needs a value to look at";
+    }
+
+    if (ngx_array_init(&require->values, cf->pool, n - 1,
+                       sizeof(ngx_http_complex_value_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i < n; i++) {
+
+        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+        ccv.cf = cf;
+        ccv.value = &value[i];
+        ccv.complex_value = ngx_array_push(&require->values);
+
+        if (ccv.complex_value == NULL
+            || ngx_http_compile_complex_value(&ccv) != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value;
+    ngx_http_core_loc_conf_t     *clcf, **proxied;
+    ngx_http_intuit_loc_conf_t   *ilcf = conf;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    (void) cmd;
+
+    if (ilcf->proxy != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        ilcf->proxy = NULL;
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return "stands beside proxy_pass or another handler: intuit_proxy "
+               "itself goes to Intuit's API, remove the other one";
+    }
+
+    ilcf->proxy = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->proxy == NULL
+        || ngx_http_intuit_proxy_options(cf, ilcf) != NGX_OK
+        || ngx_http_intuit_proxy_upstream(cf, ilcf->proxy) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    imcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_intuit_auth_module);
+
+    proxied = ngx_array_push(&imcf->proxied);
+    if (proxied == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *proxied = clcf;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_proxy_options(ngx_conf_t *cf,
+    ngx_http_intuit_loc_conf_t *ilcf)
+{
+    ngx_str_t                         *value, realm;
+    ngx_uint_t                         i;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "realm=", 6) == 0 && value[i].len > 6) {
+
+            realm.data = value[i].data + 6;
+            realm.len = value[i].len - 6;
+
+            if (ngx_http_script_variables_count(&realm) == 0
+                && !ngx_intuit_realm_valid(&realm))
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid realm \"%V\" in \"intuit_proxy\": "
+                                   "write the company id (digits) or a "
+                                   "variable", &realm);
+                return NGX_ERROR;
+            }
+
+            ilcf->realm = ngx_palloc(cf->pool,
+                                     sizeof(ngx_http_complex_value_t));
+            if (ilcf->realm == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+            ccv.cf = cf;
+            ccv.value = &realm;
+            ccv.complex_value = ilcf->realm;
+
+            if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "clients=any") == 0) {
+            ilcf->any_clients = 1;
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"intuit_proxy\"",
+                           &value[i]);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The API's side of the location.  Host and TLS are not the operator's to
+ * inherit: a token goes to Intuit, verified, or nowhere.
+ */
+
+static ngx_int_t
+ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider)
+{
+    u_char     *p, *last;
+    ngx_str_t   text, ca;
+
+    if (provider->file == NULL) {
+        provider->early = 1;
+    }
+
+    ca = provider->ssl_trusted_certificate;
+
+    if (ca.len == 0) {
+        ngx_http_intuit_ca_bundle(&ca);
+    }
+
+    text.data = ngx_pnalloc(cf->pool, NGX_HTTP_INTUIT_CONF_SIZE);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    last = text.data + NGX_HTTP_INTUIT_CONF_SIZE;
+
+    p = ngx_slprintf(text.data, last,
+                     "proxy_pass $intuit_api_url;"
+                     "proxy_http_version 1.1;"
+                     "proxy_set_header Host $proxy_host;"
+                     "proxy_set_header Connection close;"
+                     "proxy_ignore_headers X-Accel-Redirect;");
+
+    if (ca.len) {
+        p = ngx_slprintf(p, last,
+                         "proxy_ssl_verify on;"
+                         "proxy_ssl_verify_depth 5;"
+                         "proxy_ssl_server_name on;"
+                         "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
+                         "proxy_ssl_trusted_certificate \"%V\";", &ca);
+    }
+
+    if (provider->ssl_crl.len) {
+        p = ngx_slprintf(p, last, "proxy_ssl_crl \"%V\";",
+                         &provider->ssl_crl);
+    }
+
+    text.len = p - text.data;
+
+    if (ngx_http_intuit_conf_text(cf, &text) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "intuit_proxy sets proxy_pass, proxy_http_version "
+                           "and proxy_ssl_* itself: remove them from this "
+                           "location");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_intuit_set_operator(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_intuit_action_t    *action;
+    ngx_http_intuit_loc_conf_t  *ilcf = conf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler
+        || (ilcf->proxy != NGX_CONF_UNSET_PTR && ilcf->proxy != NULL))
+    {
+        return "stands beside another handler: give it a location of its own";
+    }
+
+    value = cf->args->elts;
+    action = cmd->post;
+
+    ilcf->action = ngx_http_intuit_provider_get(cf, &value[1]);
+
+    if (ilcf->action == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->handler = action->handler;
+    ilcf->callback = action->callback;
+
+    if (action->callback) {
+        ilcf->action->connects = 1;
+    }
+
+    clcf->handler = action->handler;
+
+    return NGX_CONF_OK;
+}
