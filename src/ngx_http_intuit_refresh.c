@@ -230,17 +230,15 @@ static ngx_int_t
 ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                       rc;
-    ngx_http_intuit_fetch_t         request;
+    ngx_str_t                       form;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
-    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool,
-                                       &ctx->endpoints);
-
+    rc = ngx_http_intuit_endpoints_wait(job, &ctx->endpoints,
+                                        ngx_http_intuit_refresh_send);
     if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_refresh_send;
-        return ngx_http_intuit_job_wait(job);
+        return rc;
     }
 
     if (rc == NGX_DECLINED) {
@@ -252,24 +250,16 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
     if (ngx_intuit_refresh_request(job->pool,
                                    &ctx->connection.current.refresh_token,
-                                   &request.body)
+                                   &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = ctx->endpoints.token_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
-
-    job->step = ngx_http_intuit_refresh_answer;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
+                                      ngx_http_intuit_refresh_answer);
 }
 
 
