@@ -230,6 +230,7 @@ struct ngx_http_intuit_ctx_s {
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
+    time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
 
     /* a parked request (ngx_http_intuit_job.c) */

@@ -22,7 +22,6 @@ struct ngx_http_intuit_runtime_s {
     time_t                    keys_tried;
     ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
-    time_t                    refresh_hold;    /* no refresh before */
     ngx_uint_t                refresh_failures; /* in a row */
 
     ngx_event_t               probe;

@@ -72,7 +72,7 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return expired ? NGX_DECLINED : NGX_OK;
     }
 
-    if (!ngx_http_intuit_refresh_allowed(provider, c, now)) {
+    if (ngx_http_intuit_refresh_after(provider, c, now)) {
         return expired ? NGX_ERROR : NGX_OK;
     }
 
@@ -109,11 +109,24 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 }
 
 
-ngx_uint_t
-ngx_http_intuit_refresh_allowed(const ngx_http_intuit_provider_t *provider,
+time_t
+ngx_http_intuit_refresh_after(const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, time_t now)
 {
-    return now >= c->retry_at && now >= provider->runtime->refresh_hold;
+    time_t                held, wait;
+    ngx_http_intuit_id_t  id;
+
+    ngx_memcpy(id.data, provider->identity, NGX_HTTP_INTUIT_ID_LEN);
+
+    held = ngx_http_intuit_held(provider->store, &id, now);
+    wait = c->retry_at - now;
+
+    if (wait > NGX_HTTP_INTUIT_HOLD_MAX) {
+        /* nothing is put off for so long: the clock was set back */
+        wait = 0;
+    }
+
+    return ngx_max(held, wait);
 }
 
 
