@@ -311,15 +311,6 @@ ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 /* 1: the browser asks ahead of its user. */
 ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
-/*
- * 1: a location that asks for no session may serve this request: auth_intuit
- * has let it in, or clients=any, or the client is of this machine and its
- * Host a name of ours (no page of another name that was made to resolve to
- * it).
- */
-ngx_uint_t ngx_http_intuit_guarded(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
-
 /* The value of a request header by its lower-case name, NULL: absent.  Of one
  * that is there more than once no value is believed: it is empty. */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
@@ -373,6 +364,17 @@ ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
 /* "/intuit/login?return_to=..." for this request, in r->pool. */
 ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *link);
+
+/* -- ngx_http_intuit_guard.c, _clean.c, _proxy.c ------------------------ */
+
+/*
+ * 1: a location that asks for no session may serve this request: auth_intuit
+ * has let it in, or clients=any, or the client is of this machine and its
+ * Host a name of ours (no page of another name that was made to resolve to
+ * it).
+ */
+ngx_uint_t ngx_http_intuit_guarded(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* PREACCESS: takes an injected token out again, and our cookies out of
  * subrequests. */
