@@ -230,6 +230,7 @@ struct ngx_http_intuit_ctx_s {
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
+    time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
 
     /* a parked request (ngx_http_intuit_job.c) */
@@ -415,17 +416,18 @@ time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
 /* -- ngx_http_intuit_operator.c ----------------------------------------- */
 
 /*
- * 1: the request is refused, and *rc what to return for it: not from here, of
- * another site, or with a method that allow ("GET, POST" or "POST") lacks.
+ * The content handler of them all.  Refuses a request that is not from here,
+ * of another site, or of another method than POST and, unless get is NULL,
+ * GET.  For a POST reads the body, at most 16 KiB, and calls post, which ends
+ * the request.
  */
-ngx_uint_t ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc);
+ngx_int_t ngx_http_intuit_operator_handler(ngx_http_request_t *r,
+    ngx_http_handler_pt get, ngx_http_client_body_handler_pt post);
 
-/* Reads a body of at most 16 KiB, and calls the handler, which ends the
- * request.  Returns what a content handler returns. */
-ngx_int_t ngx_http_intuit_operator_read(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider,
-    ngx_http_client_body_handler_pt handler);
+/* A failure, for one that ends the request. */
+void ngx_http_intuit_operator_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason);
 
 /* The body that was read, in r->pool.  NGX_OK; NGX_DECLINED: it is in a file;
  * NGX_ERROR. */

@@ -33,15 +33,16 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
+#define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -116,6 +117,11 @@ typedef struct {
 } ngx_http_intuit_shm_index_t;
 
 typedef struct {
+    ngx_http_intuit_id_t            id;
+    time_t                          until;
+} ngx_http_intuit_shm_hold_t;
+
+typedef struct {
     uint32_t                        magic;
     uint32_t                        layout;
     ngx_http_intuit_shm_index_t     index[NGX_HTTP_INTUIT_SHM_KINDS];
@@ -126,6 +132,7 @@ typedef struct {
     ngx_uint_t                      evicted;     /* sessions */
     ngx_uint_t                      unsaid;      /* ... and not yet logged */
     time_t                          warned;
+    ngx_http_intuit_shm_hold_t      holds[NGX_HTTP_INTUIT_SHM_HOLDS];
 } ngx_http_intuit_shm_t;
 
 /* one for each configuration; the zone's data */

@@ -9,7 +9,7 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT = qw(watch call sent used log_has answer clock minutes);
+our @EXPORT = qw(watch call sent used log_has answer clock minutes now);
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 my ($t, $start, $minutes);
@@ -55,6 +55,9 @@ sub clock {
 
 # how far it is ahead by now
 sub minutes { return $minutes }
+
+# what it shows
+sub now { return $start + 60 * $minutes }
 
 
 1;
