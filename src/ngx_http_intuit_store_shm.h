@@ -33,9 +33,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -80,6 +80,7 @@ typedef struct {
     uint64_t                        generation;
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    time_t                          uncured;     /* when; 0: never */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;
