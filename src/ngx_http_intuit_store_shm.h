@@ -81,6 +81,7 @@ typedef struct {
     uint64_t                        generation;
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    time_t                          uncured;     /* when; 0: never */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;
