@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_intuit_point.h"
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
@@ -141,6 +142,8 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
         return rc;
     }
 
+    ngx_intuit_point("lease-taken");
+
     job = ngx_http_intuit_job_create(provider, "refresh");
     if (job == NULL) {
         goto failed;
@@ -220,6 +223,10 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
                       "realm \"%V\"", &ctx->connection.realm);
     }
 
+    if (ctx->connection.arrived.access_token.len) {
+        return ngx_http_intuit_refresh_resume(job);
+    }
+
     job->step = ngx_http_intuit_refresh_send;
 
     return NGX_OK;
@@ -269,6 +276,8 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 
     job->step = ngx_http_intuit_refresh_answer;
 
+    ngx_intuit_point("before-request");
+
     return ngx_http_intuit_fetch(job, &request);
 }
 
@@ -285,6 +294,8 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
     status = fetch->status;
 
     ctx->tid = fetch->tid;
+
+    ngx_intuit_point("answer-received");
 
     if (fetch->rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
@@ -494,6 +505,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                ? "not_saved" : "no_answer",
                                job->fetch && job->fetch->sent);
     }
+
+    ngx_intuit_point("before-release");
 
     ngx_http_intuit_save_over(&ctx->save);
 

@@ -458,6 +458,21 @@ sub kill_worker {
     $self->{workers} = [ $self->children ];
 }
 
+# A worker has killed itself, at a point (src/ngx_intuit_point.h): waits for
+# the next one.
+sub replaced {
+    my ($self) = @_;
+    my %old = map { $_ => 1 } $self->workers;
+
+    my $done = $self->wait_until(sub {
+        my @now = $self->children;
+        return @now == $self->expected_workers && grep { !$old{$_} } @now;
+    });
+
+    $self->{workers} = [ $self->children ] if $done;
+    return $done;
+}
+
 # An [alert] or [emerg] that this test wants to see.
 sub allow { push @{ $_[0]{allowed} }, $_[1]; $_[0] }
 
