@@ -12,11 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 use Test::Intuit::Refresh;
 
-my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-
-plan(skip_all => 'libfaketime is not installed') if !$faketime;
-plan(skip_all => 'not with AddressSanitizer')
-    if ($ENV{TEST_VARIANT} // '') eq 'asan';
+plan(skip_all => no_clock()) if no_clock();
 
 my $ROUNDS = $ENV{TEST_ALL} ? 10 : 1;
 
@@ -103,7 +99,7 @@ $t->write_file('html/index.html', 'hello');
 $t->sim->config(rotate_after => 0);
 
 forward(0);
-start();
+start_faked();
 $t->signed_in(realm => $REALM);
 
 for my $round (1 .. $ROUNDS) {
@@ -194,7 +190,7 @@ sub power_failed {
     my ($point, $lost) = @_;
 
     $t->crash;
-    start();
+    start_faked();
 
     if ($lost) {
         is(call()->status, 401, '... and then the power fails: it is lost');
@@ -209,30 +205,10 @@ sub power_failed {
         && $point ne 'request-sent';
 }
 
-sub start {
-    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
-        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
-    $t->start;
-}
-
-# nginx's clock, and Intuit's
-sub forward {
-    clock($_[0]);
-    $t->sim->config(clock_offset => minutes() * 60);
-}
-
 sub asks {
     my $c = $t->connect(timeout => 30);
     $c->send("GET /v3/company/-/companyinfo/$REALM HTTP/1.1\r\n"
         . "Host: localhost\r\nAccept: application/json\r\n"
         . "Connection: close\r\n\r\n");
     return $c;
-}
-
-# the access token of the company's pair that can be refreshed
-sub valid {
-    my ($pair) = grep { ($_->{realm} // '') eq $REALM
-        && $_->{refresh_state} eq 'current' && $_->{state} eq 'active' }
-        reverse $t->sim->tokens;
-    return $pair->{access_token};
 }
