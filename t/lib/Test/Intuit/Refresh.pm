@@ -76,7 +76,7 @@ sub faketime { return (glob '/usr/lib/*/faketime/libfaketime.so.1')[0] }
 sub start_faked {
     local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
         FAKETIME_DONT_FAKE_MONOTONIC)} = (faketime(), $t->dir . '/clock', 1, 1);
-    return $t->start;
+    return $t->start(@_);
 }
 
 # the access token of the company's pair that can be refreshed
