@@ -536,7 +536,13 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_intuit_header_filter_init(cf);
+    if (ngx_http_intuit_header_filter_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* after that one, so that it is asked first */
+
+    return ngx_http_intuit_fault_init(cf);
 }
 
 

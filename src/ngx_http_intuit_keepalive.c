@@ -117,7 +117,7 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 
     now = ngx_time();
 
-    if (c.dead || c.current.refresh_token.len == 0 || now < c.retry_at) {
+    if (c.dead || c.current.refresh_token.len == 0) {
         return;
     }
 
@@ -126,7 +126,7 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
     for (i = 0; i < imcf->providers.nelts; i++) {
 
         if (!ngx_http_intuit_keepalive_due(provider[i], &c.current, now)
-            || !ngx_http_intuit_refresh_allowed(provider[i], &c, now))
+            || ngx_http_intuit_refresh_after(provider[i], &c, now))
         {
             continue;
         }

@@ -73,7 +73,7 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return expired ? NGX_DECLINED : NGX_OK;
     }
 
-    if (!ngx_http_intuit_refresh_allowed(provider, c, now)) {
+    if (ngx_http_intuit_refresh_after(provider, c, now)) {
         return expired ? NGX_ERROR : NGX_OK;
     }
 
@@ -110,11 +110,24 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 }
 
 
-ngx_uint_t
-ngx_http_intuit_refresh_allowed(const ngx_http_intuit_provider_t *provider,
+time_t
+ngx_http_intuit_refresh_after(const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, time_t now)
 {
-    return now >= c->retry_at && now >= provider->runtime->refresh_hold;
+    time_t                held, wait;
+    ngx_http_intuit_id_t  id;
+
+    ngx_memcpy(id.data, provider->identity, NGX_HTTP_INTUIT_ID_LEN);
+
+    held = ngx_http_intuit_held(provider->store, &id, now);
+    wait = c->retry_at - now;
+
+    if (wait > NGX_HTTP_INTUIT_HOLD_MAX) {
+        /* nothing is put off for so long: the clock was set back */
+        wait = 0;
+    }
+
+    return ngx_max(held, wait);
 }
 
 
@@ -237,17 +250,15 @@ static ngx_int_t
 ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                       rc;
-    ngx_http_intuit_fetch_t         request;
+    ngx_str_t                       form;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
-    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool,
-                                       &ctx->endpoints);
-
+    rc = ngx_http_intuit_endpoints_wait(job, &ctx->endpoints,
+                                        ngx_http_intuit_refresh_send);
     if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_refresh_send;
-        return ngx_http_intuit_job_wait(job);
+        return rc;
     }
 
     if (rc == NGX_DECLINED) {
@@ -259,26 +270,18 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
     if (ngx_intuit_refresh_request(job->pool,
                                    &ctx->connection.current.refresh_token,
-                                   &request.body)
+                                   &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = ctx->endpoints.token_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
-
-    job->step = ngx_http_intuit_refresh_answer;
-
     ngx_intuit_point("before-request");
 
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
+                                      ngx_http_intuit_refresh_answer);
 }
 
 

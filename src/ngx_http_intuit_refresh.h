@@ -34,8 +34,9 @@ ngx_int_t ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
 ngx_int_t ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, uint64_t generation);
 
-/* 0: the connection or the provider has failed too short a time ago. */
-ngx_uint_t ngx_http_intuit_refresh_allowed(
+/* Seconds to wait, because the connection or the provider has failed too
+ * short a time ago; 0: none. */
+time_t ngx_http_intuit_refresh_after(
     const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, time_t now);
 

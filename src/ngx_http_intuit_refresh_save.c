@@ -423,6 +423,10 @@ ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
         wait = NGX_HTTP_INTUIT_CLIENT_HOLD;
     }
 
+    if (job->fetch && job->fetch->done) {
+        wait = ngx_max(wait, job->fetch->retry_after);
+    }
+
     c->retry_at = now + wait;
     c->error.data = (u_char *) ctx->error;
     c->error.len = ngx_strlen(ctx->error);
@@ -510,38 +514,49 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
 
 
 /*
- * Keeps this worker's other connections of the provider from asking as well:
- * at once after invalid_client, else after several failures in a row.
+ * Keeps the provider's other connections from asking as well, in all workers:
+ * at once after invalid_client or when Intuit says for how long, else after
+ * several failures in a row.
  */
 
 void
 ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job)
 {
+    time_t                          now, wait;
+    ngx_http_intuit_id_t            id;
     ngx_http_intuit_runtime_t      *rt;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
     rt = job->provider->runtime;
+    wait = 0;
 
     if (ngx_http_intuit_refresh_is(ctx, "invalid_client")) {
-        rt->refresh_hold = ngx_time() + NGX_HTTP_INTUIT_CLIENT_HOLD;
-        return;
-    }
+        wait = NGX_HTTP_INTUIT_CLIENT_HOLD;
 
-    if (ngx_http_intuit_refresh_is(ctx, "refused")
-        || ngx_http_intuit_refresh_is(ctx, "not_saved"))
+    } else if (!ngx_http_intuit_refresh_is(ctx, "refused")
+               && !ngx_http_intuit_refresh_is(ctx, "not_saved"))
     {
-        /* it answers: this is about one connection */
-        return;
+        /* what answers is about one connection only */
+
+        rt->refresh_failures++;
+
+        if (rt->refresh_failures >= NGX_HTTP_INTUIT_FAILURES_MAX) {
+            wait = ngx_http_intuit_refresh_backoff(
+                                             rt->refresh_failures
+                                             - NGX_HTTP_INTUIT_FAILURES_MAX
+                                             + 1);
+        }
+
+        if (job->fetch && job->fetch->done) {
+            wait = ngx_max(wait, job->fetch->retry_after);
+        }
     }
 
-    rt->refresh_failures++;
-
-    if (rt->refresh_failures >= NGX_HTTP_INTUIT_FAILURES_MAX) {
-        rt->refresh_hold = ngx_time()
-                           + ngx_http_intuit_refresh_backoff(
-                                 rt->refresh_failures
-                                 - NGX_HTTP_INTUIT_FAILURES_MAX + 1);
+    if (wait) {
+        now = ngx_time();
+        ngx_memcpy(id.data, job->provider->identity, NGX_HTTP_INTUIT_ID_LEN);
+        ngx_http_intuit_hold(job->provider->store, &id, now + wait, now);
     }
 }
 

@@ -371,6 +371,7 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
 
     if (old != NULL) {
         record->leased = old->leased;
+        record->uncured = old->uncured;
         ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
 
         ngx_http_intuit_shm_exchange(store, NGX_HTTP_INTUIT_SHM_CONNECTION,

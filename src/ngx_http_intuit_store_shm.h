@@ -32,15 +32,16 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000004
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       4
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
+#define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -79,6 +80,7 @@ typedef struct {
     uint64_t                        generation;
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    time_t                          uncured;     /* when; 0: never */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;
@@ -115,6 +117,11 @@ typedef struct {
 } ngx_http_intuit_shm_index_t;
 
 typedef struct {
+    ngx_http_intuit_id_t            id;
+    time_t                          until;
+} ngx_http_intuit_shm_hold_t;
+
+typedef struct {
     uint32_t                        magic;
     uint32_t                        layout;
     ngx_http_intuit_shm_index_t     index[NGX_HTTP_INTUIT_SHM_KINDS];
@@ -125,6 +132,7 @@ typedef struct {
     ngx_uint_t                      evicted;     /* sessions */
     ngx_uint_t                      unsaid;      /* ... and not yet logged */
     time_t                          warned;
+    ngx_http_intuit_shm_hold_t      holds[NGX_HTTP_INTUIT_SHM_HOLDS];
     ngx_uint_t                      busy;        /* somebody has the lock */
 } ngx_http_intuit_shm_t;
 

@@ -276,6 +276,7 @@ ngx_http_intuit_shm_renew(ngx_http_intuit_store_t *store,
     shm->evicted = old.evicted;
     shm->unsaid = old.unsaid;
     shm->warned = old.warned;
+    ngx_memcpy(shm->holds, old.holds, sizeof(shm->holds));
 
     return NGX_OK;
 }

@@ -9,8 +9,8 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT = qw(watch call sent used log_has answer clock minutes forward
-    start_faked no_clock valid);
+our @EXPORT = qw(watch call sent used log_has answer clock minutes now
+    forward start_faked no_clock valid);
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 my ($t, $start, $minutes);
@@ -56,6 +56,9 @@ sub clock {
 
 # how far it is ahead by now
 sub minutes { return $minutes }
+
+# what it shows
+sub now { return $start + 60 * $minutes }
 
 # nginx's clock, and Intuit's
 sub forward {
