@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_intuit_point.h"
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
@@ -154,6 +155,8 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
         return rc;
     }
 
+    ngx_intuit_point("lease-taken");
+
     job = ngx_http_intuit_job_create(provider, "refresh");
     if (job == NULL) {
         goto failed;
@@ -233,6 +236,10 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
                       "realm \"%V\"", &ctx->connection.realm);
     }
 
+    if (ctx->connection.arrived.access_token.len) {
+        return ngx_http_intuit_refresh_resume(job);
+    }
+
     job->step = ngx_http_intuit_refresh_send;
 
     return NGX_OK;
@@ -271,6 +278,8 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
+    ngx_intuit_point("before-request");
+
     return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
                                       ngx_http_intuit_refresh_answer);
 }
@@ -288,6 +297,8 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
     status = fetch->status;
 
     ctx->tid = fetch->tid;
+
+    ngx_intuit_point("answer-received");
 
     if (fetch->rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
@@ -497,6 +508,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                ? "not_saved" : "no_answer",
                                job->fetch && job->fetch->sent);
     }
+
+    ngx_intuit_point("before-release");
 
     ngx_http_intuit_save_over(&ctx->save);
 

@@ -126,8 +126,12 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
 ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
     ngx_uint_t max);
-/* The same with a new generation of the caller's: `next` is greater than all
- * that this connection ever had.  0: the store's to choose. */
+
+/*
+ * The same with a new generation of the caller's: `next` is greater than all
+ * that this connection ever had, or the one that it has: then nobody who waits
+ * takes notice.  0: the store's to choose.
+ */
 ngx_int_t ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, uint64_t next, time_t now);
