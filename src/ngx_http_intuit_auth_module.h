@@ -49,6 +49,7 @@ typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
 typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
+typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
 
 
 /*
@@ -144,6 +145,7 @@ struct ngx_http_intuit_provider_s {
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_runtime_t   *runtime;
 
@@ -232,6 +234,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    tid;          /* Intuit's transaction id */
     time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
+    ngx_str_t                    api_host;     /* what it says to whom */
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
