@@ -204,6 +204,7 @@ typedef struct {
     ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
+    ngx_flag_t                   request_id;   /* added to a POST */
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
     ngx_uint_t                   callback;     /* it needs the redirect URI */
@@ -231,6 +232,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
+    ngx_str_t                    request_id;   /* that we have added there */
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;

@@ -14,6 +14,8 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_int_t ngx_http_intuit_proxy_request_id(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
@@ -220,6 +222,10 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         goto refused;
     }
 
+    if (ngx_http_intuit_proxy_request_id(r, ctx, &args) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     base = &provider->api_url;
     head = id.data - path.data;
     rest = path.len - head - id.len;
@@ -287,6 +293,64 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     }
 
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Intuit carries a POST out once for each requestid.  Ours is the same whenever
+ * this request is sent.
+ */
+
+static ngx_int_t
+ngx_http_intuit_proxy_request_id(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_str_t *args)
+{
+    u_char                      *p;
+    u_char                       random[16];
+    size_t                       len;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    static ngx_str_t             name = ngx_string("requestid");
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (!ilcf->request_id
+        || r->method != NGX_HTTP_POST
+        || ngx_intuit_args_has(args, &name))
+    {
+        return NGX_OK;
+    }
+
+    if (ctx->request_id.len == 0) {
+
+        len = 2 * sizeof(random);
+
+        ctx->request_id.data = ngx_pnalloc(r->pool, len);
+
+        if (ctx->request_id.data == NULL
+            || ngx_intuit_random(random, sizeof(random)) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_hex_dump(ctx->request_id.data, random, sizeof(random));
+        ctx->request_id.len = len;
+    }
+
+    p = ngx_pnalloc(r->pool, args->len + 1 + name.len + 1
+                             + ctx->request_id.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_sprintf(p, "%V%s%V=%V", args, args->len ? "&" : "", &name,
+                      &ctx->request_id)
+          - p;
+
+    args->data = p;
+    args->len = len;
 
     return NGX_OK;
 }
