@@ -14,7 +14,10 @@ package Bench::Contenders;
 #   alike     the contender that it is compared with; the limit where none is
 #             named
 #   in        the tables it is in: speed, instructions, rate
-#   request   its request, where that is not that of a browser's script
+#   navigation, browser   1: it accepts HTML; all that a browser sends is there
+#   path, cookie          of its request: /, and 1: there is a cookie, whether
+#                         or not anybody cares
+#   stampede  1: it is in that table, too
 #
 # Placeholders: those of Test::Intuit, %%UPSTREAM%%, the port of this
 # contender's own upstream server, and %%TOKEN%%, a token of 1 KB.
@@ -104,6 +107,18 @@ my @ALL = (
         stampede => 1,
         answer => 200, upstream => 1, in => [ @EVERYWHERE, 'rate' ],
         module => 1, login => 1, anonymous => 302, http => $PROVIDER,
+        server => "        location / {\n            auth_intuit books;\n"
+            . "$INJECTED        }\n",
+    }, {
+        name => 'limit-browser', title => 'the limit, asked as by a browser',
+        answer => 200, upstream => 1, in => [ 'instructions' ], browser => 1,
+        server => "        location / {\n$STATIC        }\n",
+    }, {
+        name => 'signed-in-browser',
+        title => 'ours, signed in, asked as by a browser',
+        answer => 200, upstream => 1, in => [ 'instructions' ], browser => 1,
+        module => 1, login => 1, anonymous => 302, http => $PROVIDER,
+        alike => 'limit-browser',
         server => "        location / {\n            auth_intuit books;\n"
             . "$INJECTED        }\n",
     }, {

@@ -23,6 +23,23 @@ use Bench::Nginx;
 
 use constant REALM => '9130347957983546';
 
+# what Chromium adds to a request of a page's script
+my @BROWSER = (
+    [ 'Connection' => 'keep-alive' ],
+    [ 'Cache-Control' => 'max-age=0' ],
+    [ 'sec-ch-ua' => '"Chromium";v="130", "Not?A_Brand";v="99"' ],
+    [ 'sec-ch-ua-mobile' => '?0' ],
+    [ 'sec-ch-ua-platform' => '"Linux"' ],
+    [ 'User-Agent' => 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36'
+        . ' (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36' ],
+    [ 'Sec-Fetch-Site' => 'same-origin' ],
+    [ 'Sec-Fetch-Mode' => 'cors' ],
+    [ 'Sec-Fetch-Dest' => 'empty' ],
+    [ 'Referer' => 'http://localhost/' ],
+    [ 'Accept-Encoding' => 'gzip, deflate, br, zstd' ],
+    [ 'Accept-Language' => 'en-US,en;q=0.9' ],
+);
+
 my $TOP = abs_path(dirname(__FILE__) . '/../../../..');
 
 
@@ -168,6 +185,8 @@ sub headers {
 
     push @headers, $o{navigation} // $c->{navigation}
         ? [ Accept => 'text/html' ] : [ Accept => 'application/json' ];
+
+    push @headers, @BROWSER if $c->{browser};
 
     if ($c->{cookie} && !$o{anonymous}) {
         # a cookie of the same length for those who do not care
