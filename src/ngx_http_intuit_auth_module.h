@@ -49,6 +49,7 @@ typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
 typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
+typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
 
 
 /*
@@ -144,6 +145,7 @@ struct ngx_http_intuit_provider_s {
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_runtime_t   *runtime;
 
@@ -239,7 +241,9 @@ struct ngx_http_intuit_ctx_s {
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
+    time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
+    ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
 
     /* a parked request (ngx_http_intuit_job.c) */
@@ -399,6 +403,10 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 
+/* 1: the request goes to the API with a requestid, by which Intuit knows it
+ * again and does nothing twice. */
+ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
+
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
@@ -460,17 +468,18 @@ time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
 /* -- ngx_http_intuit_operator.c ----------------------------------------- */
 
 /*
- * 1: the request is refused, and *rc what to return for it: not from here, of
- * another site, or with a method that allow ("GET, POST" or "POST") lacks.
+ * The content handler of them all.  Refuses a request that is not from here,
+ * of another site, or of another method than POST and, unless get is NULL,
+ * GET.  For a POST reads the body, at most 16 KiB, and calls post, which ends
+ * the request.
  */
-ngx_uint_t ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc);
+ngx_int_t ngx_http_intuit_operator_handler(ngx_http_request_t *r,
+    ngx_http_handler_pt get, ngx_http_client_body_handler_pt post);
 
-/* Reads a body of at most 16 KiB, and calls the handler, which ends the
- * request.  Returns what a content handler returns. */
-ngx_int_t ngx_http_intuit_operator_read(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider,
-    ngx_http_client_body_handler_pt handler);
+/* A failure, for one that ends the request. */
+void ngx_http_intuit_operator_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason);
 
 /* The body that was read, in r->pool.  NGX_OK; NGX_DECLINED: it is in a file;
  * NGX_ERROR. */

@@ -41,6 +41,12 @@ ngx_http_intuit_refresh_view(ngx_http_request_t *r,
                                   : started ? "started" : "fresh";
         }
 
+        if (rc == NGX_ERROR) {
+            ctx->retry_after = ngx_http_intuit_refresh_after(view->provider,
+                                                  &view->loaded.connection,
+                                                  ngx_time());
+        }
+
         if (rc != NGX_AGAIN) {
             return rc;
         }
