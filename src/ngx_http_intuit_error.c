@@ -252,7 +252,15 @@ static const ngx_http_intuit_failure_t
       "Intuit did not accept the token",
       "It has expired, was used or revoked already, or belongs to another "
       "app or environment. Nothing was changed here.",
-      NGX_LOG_WARN, 0, 0 }
+      NGX_LOG_WARN, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_PENDING */
+    { NGX_HTTP_SERVICE_UNAVAILABLE, "not_proven_yet",
+      "The company is not connected yet",
+      "Intuit gave the tokens, and does not answer when it is asked about the "
+      "company. The tokens are kept, and Intuit is asked again until it "
+      "answers; then the company is connected. Do not send them again.",
+      NGX_LOG_WARN, 1, 0 }
 };
 
 
