@@ -156,6 +156,8 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     session->expires = now + job->provider->session_timeout;
     session->sub = ctx->jwt.sub;
     session->userinfo = ctx->userinfo_text;
+    session->login.data = ctx->in.login.data;
+    session->login.len = NGX_HTTP_INTUIT_ID_LEN;
 
     if (job->provider->company) {
         session->realm = ctx->in.realm;

@@ -33,9 +33,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000004
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       4
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
