@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_intuit_point.h"
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
@@ -166,6 +167,8 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
         return rc;
     }
 
+    ngx_intuit_point("lease-taken");
+
     job = ngx_http_intuit_job_create(provider, "refresh");
     if (job == NULL) {
         goto failed;
@@ -248,6 +251,10 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
                       "realm \"%V\"", &ctx->connection.realm);
     }
 
+    if (ctx->connection.arrived.access_token.len) {
+        return ngx_http_intuit_refresh_resume(job);
+    }
+
     job->step = ngx_http_intuit_refresh_send;
 
     return NGX_OK;
@@ -284,6 +291,8 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
+    ngx_intuit_point("before-request");
+
     return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
                                       ngx_http_intuit_refresh_answer);
 }
@@ -301,6 +310,8 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
     status = fetch->status;
 
     ctx->tid = fetch->tid;
+
+    ngx_intuit_point("answer-received");
 
     if (fetch->rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
@@ -510,6 +521,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                ? "not_saved" : "no_answer",
                                job->fetch && job->fetch->sent);
     }
+
+    ngx_intuit_point("before-release");
 
     ngx_http_intuit_save_over(&ctx->save);
 

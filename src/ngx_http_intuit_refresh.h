@@ -99,6 +99,7 @@ typedef struct {
     unsigned                          abandoned:1;  /* by the last owner */
     unsigned                          maybe_sent:1;
     unsigned                          saved:1;
+    unsigned                          noted:1;      /* in the store */
     unsigned                          unsaved:1;    /* and it was said */
 } ngx_http_intuit_refresh_ctx_t;
 
@@ -108,6 +109,16 @@ typedef struct {
  * connection any more; NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job);
+
+/* Brings what has arrived into one of the connection's pairs. */
+void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+
+/* Notes what has arrived in the store, before it is in its file. */
+void ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job);
+
+/* Saves what was noted by one who was killed: a step. */
+ngx_int_t ngx_http_intuit_refresh_resume(ngx_http_intuit_job_t *job);
 
 /* Puts the provider's other refreshes off as well, if it is the provider; and
  * that of a spare pair for an hour, as there is time. */

@@ -27,8 +27,7 @@ static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_late(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
-static void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
-    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+static void ngx_http_intuit_refresh_forget(ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_bury(ngx_http_intuit_job_t *job,
@@ -62,6 +61,8 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
 
         /* tokens: into their file before anybody uses them */
+
+        ngx_http_intuit_refresh_note(job);
 
         ctx->save.merge = ngx_http_intuit_refresh_merge;
         ctx->save.next = ngx_http_intuit_refresh_saved;
@@ -158,9 +159,18 @@ ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
                       "intuit refresh came too late: the connection has "
                       "other tokens now, realm \"%V\"", &c->realm);
 
+        if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
+            || c->arrived.access_token.len == 0)
+        {
+            ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
+            return NGX_DONE;
+        }
+
         ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
 
-        return NGX_DONE;
+        ngx_http_intuit_refresh_forget(c);
+
+        return NGX_OK;
     }
 
     c->tid = ctx->tid;
@@ -329,7 +339,7 @@ ngx_http_intuit_refresh_late(ngx_http_intuit_job_t *job,
 }
 
 
-static void
+void
 ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair)
 {
@@ -338,6 +348,8 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
     tokens = &ctx->tokens;
+
+    ngx_http_intuit_refresh_forget(c);
 
     pair->access_token = tokens->access_token;
     pair->refreshed = ctx->received;
@@ -375,6 +387,16 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
         c->maybe_sent = 0;
         ngx_str_null(&c->error);
     }
+}
+
+
+/* what had arrived is in a pair now, or of no use */
+
+static void
+ngx_http_intuit_refresh_forget(ngx_intuit_connection_t *c)
+{
+    ngx_memzero(&c->arrived, sizeof(ngx_intuit_pair_t));
+    ngx_str_null(&c->renews);
 }
 
 
