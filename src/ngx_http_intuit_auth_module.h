@@ -89,6 +89,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_TOKEN,                  /* a client's own, refused */
     NGX_HTTP_INTUIT_E_BODY,                   /* of an operator's request */
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
+    NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -356,8 +357,25 @@ ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
 
-/* Worker's end: says which revocations are given up. */
-void ngx_http_intuit_disconnect_exit(void);
+/*
+ * A job that revokes tokens, any of the two (each may be empty) that belong to
+ * a realm (may be empty), and that is kept until it is done.  It is to be run,
+ * with the record that tells the outcome to the one who waits (or NULL), or
+ * discarded.  NULL: no memory.
+ */
+ngx_http_intuit_job_t *ngx_http_intuit_revoke_create(
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+void ngx_http_intuit_revoke_run(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *login);
+void ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job);
+
+/* What was kept (and claimed), once more: a revocation; the proof of what
+ * intuit_connect or intuit_migrate has brought. */
+void ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
+void ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
 
 /* The page after a consent that intuit_connect began; id: the connection's. */
 ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
