@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
+#define NGX_HTTP_INTUIT_REFRESH_AHEAD   3600   /* s, of another clock */
 #define NGX_HTTP_INTUIT_REFRESH_PAUSE   10     /* s between two successes */
 
 
@@ -100,6 +101,10 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 {
     time_t  before, life;
 
+    if (ngx_http_intuit_refresh_unreal(pair, now)) {
+        return 1;
+    }
+
     life = pair->expires - pair->refreshed;
 
     before = ngx_min(provider->refresh_before, life / 2);
@@ -107,6 +112,13 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 
     return pair->expires - now <= before
            && now - pair->refreshed >= NGX_HTTP_INTUIT_REFRESH_PAUSE;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_refresh_unreal(const ngx_intuit_pair_t *pair, time_t now)
+{
+    return pair->refreshed - now >= NGX_HTTP_INTUIT_REFRESH_AHEAD;
 }
 
 
