@@ -312,7 +312,7 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
 
     ngx_intuit_point("answer-received");
 
-    if (fetch->rc != NGX_OK) {
+    if (fetch->rc != NGX_OK || status < NGX_HTTP_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
     }
 
@@ -456,7 +456,10 @@ ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_refresh_later(job, "invalid_client", 0);
     }
 
-    return ngx_http_intuit_refresh_later(job, "refused", 0);
+    /* what says that it was done may have been done */
+
+    return ngx_http_intuit_refresh_later(job, "refused",
+                              fetch->status < NGX_HTTP_SPECIAL_RESPONSE);
 }
 
 
