@@ -111,6 +111,54 @@ ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
 }
 
 
+ngx_int_t
+ngx_http_intuit_connection_curable(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_int_t                          rc;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    /* a time that is yet to come: the clock was set back */
+
+    if (connection != NULL
+        && (now < connection->uncured
+            || now - connection->uncured >= NGX_HTTP_INTUIT_CURE_PAUSE))
+    {
+        rc = NGX_OK;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+void
+ngx_http_intuit_connection_uncured(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        connection->uncured = now;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
 ngx_uint_t
 ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,

@@ -105,6 +105,52 @@ test_walk(void)
 
 
 static void
+test_cure(void)
+{
+    uint64_t              generation;
+    ngx_http_intuit_id_t  key, other;
+
+    open_store(ZONE_SIZE);
+
+    key = id(1);
+    other = id(2);
+    generation = 0;
+
+    ngx_http_intuit_connection_uncured(store, &key, 1000);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_DECLINED,
+       "nothing cures what is not there");
+
+    save(1, &generation);
+    generation = 0;
+    save(2, &generation);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_OK,
+       "a refresh may help");
+
+    ngx_http_intuit_connection_uncured(store, &key, 1000);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_DECLINED
+       && ngx_http_intuit_connection_curable(store, &key, 1059)
+          == NGX_DECLINED, "it did not: none for a minute");
+    ok(ngx_http_intuit_connection_curable(store, &other, 1059) == NGX_OK,
+       "the other connection's may");
+
+    generation = 1;
+    save(1, &generation);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1059) == NGX_DECLINED,
+       "which a save does not change");
+    ok(ngx_http_intuit_connection_curable(store, &key, 1060) == NGX_OK,
+       "after that one may");
+    ok(ngx_http_intuit_connection_curable(store, &key, 999) == NGX_OK,
+       "and when the clock was set back");
+
+    close_store();
+}
+
+
+static void
 test_hold(void)
 {
     ngx_uint_t            i;
@@ -156,6 +202,7 @@ main(void)
     setup();
 
     test_lease();
+    test_cure();
     test_walk();
     test_hold();
 
