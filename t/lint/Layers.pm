@@ -23,6 +23,7 @@ my %INVITED = (
     ngx_http_intuit_connect  => qr/^ngx_http_intuit_exchange$/,
     ngx_http_intuit_migrate  => qr/^ngx_http_intuit_exchange$/,
     ngx_http_intuit_proxy    => qr/^ngx_http_intuit_refresh$/,
+    ngx_http_intuit_replay   => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_keepalive => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_session  => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_access   => qr/./,
