@@ -104,6 +104,7 @@ bench-quick:  ## the first two tables of it, in two minutes
 	@t/bench/bench.pl --quick $(BENCH)
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
+	@$(TOOLS)/setup.sh matrix
 	@TESTS='$(TESTS)' JOBS='$(JOBS)' $(TOOLS)/matrix.sh $(CELLS)
 
 clean:        ## remove what was built

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_provider.h"
 #include "ngx_http_intuit_state.h"
 
@@ -516,7 +517,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
         if (ngx_http_intuit_provider_init(cf, provider[i]) != NGX_OK
             || ngx_http_intuit_state_init(cf, provider[i]) != NGX_OK
-            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK)
+            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK
+            || ngx_http_intuit_peer_init(cf, imcf, i) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -536,7 +538,13 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_intuit_header_filter_init(cf);
+    if (ngx_http_intuit_header_filter_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* after that one, so that it is asked first */
+
+    return ngx_http_intuit_fault_init(cf);
 }
 
 
@@ -896,6 +904,10 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
+
+        if (provider[i]->peer) {
+            ngx_http_intuit_peer_exit(provider[i]->peer);
+        }
     }
 
     ngx_http_intuit_state_exit();

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_intuit_fetch.h"
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_provider.h"
 
 
@@ -148,6 +149,7 @@ ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ilcf->proxy == NULL
         || ngx_http_intuit_proxy_options(cf, ilcf) != NGX_OK
+        || ngx_http_intuit_peer_add(cf, ilcf->proxy) != NGX_OK
         || ngx_http_intuit_proxy_upstream(cf, ilcf->proxy) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -260,8 +262,9 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     p = ngx_slprintf(text.data, last,
                      "proxy_pass $intuit_api_url;"
                      "proxy_http_version 1.1;"
-                     "proxy_set_header Host $proxy_host;"
-                     "proxy_set_header Connection close;"
+                     "proxy_next_upstream error timeout non_idempotent;"
+                     "proxy_set_header Host $intuit_api_host;"
+                     "proxy_set_header Connection \"\";"
                      "proxy_ignore_headers X-Accel-Redirect;");
 
     if (ca.len) {
@@ -269,6 +272,7 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_name $intuit_api_host;"
                          "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";", &ca);
     }

@@ -3,6 +3,7 @@
  * only.
  */
 
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 
 
@@ -14,6 +15,8 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_int_t ngx_http_intuit_proxy_peer(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
@@ -69,6 +72,11 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     /* what is refused anyway must not cost a refresh */
 
     rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_intuit_proxy_peer(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -220,7 +228,9 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         goto refused;
     }
 
-    base = &provider->api_url;
+    base = &provider->peer->base;
+    ctx->api_host = provider->peer->authority;
+
     head = id.data - path.data;
     rest = path.len - head - id.len;
 
@@ -289,6 +299,49 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
 
     return NGX_OK;
+}
+
+
+/* an address to go to; NGX_OK, or what the handler returns */
+
+static ngx_int_t
+ngx_http_intuit_proxy_peer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
+
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
+    provider = ctx->api.provider;
+
+    rc = ngx_http_intuit_peer_find(r, provider->peer);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        ctx->provider = provider;
+
+        if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_peer_ready,
+                                 ngx_http_core_run_phases)
+            == NGX_OK)
+        {
+            return NGX_AGAIN;
+        }
+
+        rc = NGX_BUSY;
+    }
+
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                                             : NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                              "the API's host has no address");
+
+    return ngx_http_intuit_proxy_end(r, rc);
 }
 
 

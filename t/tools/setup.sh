@@ -2,7 +2,8 @@
 
 # Installs what is missing, and nothing else.
 #
-#     setup.sh build | demo | test | fuzz | analyse | valgrind | bench
+#     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix
+#              | bench
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.
@@ -103,6 +104,11 @@ need_for_valgrind() {
     need valgrind        command_missing valgrind
 }
 
+need_for_matrix() {
+    need_for_test
+    need debootstrap     command_missing debootstrap
+}
+
 # What is compared with: where Debian has it.  apache2 is not started: nothing
 # that is installed here is.
 need_for_bench() {
@@ -165,7 +171,8 @@ node_modules() {
 
 
 case $level in
-    build | demo | test | fuzz | analyse | valgrind | bench) "need_for_$level" ;;
+    build | demo | test | fuzz | analyse | valgrind | matrix | bench) \
+        "need_for_$level" ;;
     *) fail "what is \"$level\"? See the beginning of this script" ;;
 esac
 
@@ -194,6 +201,11 @@ if [ $((${#missing[@]} + ${#optional[@]})) -gt 0 ]; then
     fi
 fi
 
-if [ "$level" = test ] && node_modules_missing; then
-    step npm "installing the test's Node modules" node_modules
-fi
+case $level in
+    build | demo | fuzz | bench) ;;
+    *)
+        if node_modules_missing; then
+            step npm "installing the test's Node modules" node_modules
+        fi
+        ;;
+esac
