@@ -102,6 +102,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("intuit_request_id"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_loc_conf_t, request_id),
+      NULL },
+
     { ngx_string("intuit_connect"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_intuit_set_operator,
@@ -532,7 +539,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         ngx_http_intuit_store_durable(imcf->store);
     }
 
-    if (ngx_http_intuit_servers_init(cf) != NGX_OK
+    if (ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
+        || ngx_http_intuit_servers_init(cf) != NGX_OK
         || ngx_http_intuit_add_handlers(cf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -715,6 +723,7 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
     ilcf->mode = NGX_CONF_UNSET_UINT;
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
+    ilcf->request_id = NGX_CONF_UNSET;
     ilcf->action = NGX_CONF_UNSET_PTR;
 
     return ilcf;
@@ -734,6 +743,7 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
                               NGX_HTTP_INTUIT_MODE_REQUIRE);
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+    ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
 
     /* as proxy_pass, intuit_proxy is inherited by "if" and limit_except only */
 

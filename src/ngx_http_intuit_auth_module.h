@@ -206,6 +206,7 @@ typedef struct {
     ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
+    ngx_flag_t                   request_id;   /* added to a POST */
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
     ngx_uint_t                   callback;     /* it needs the redirect URI */
@@ -235,6 +236,7 @@ struct ngx_http_intuit_ctx_s {
     time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
     ngx_str_t                    api_host;     /* what it says to whom */
+    ngx_str_t                    request_id;   /* that we have added there */
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
@@ -390,6 +392,10 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
+
+/* 1: the request goes to the API with a requestid, by which Intuit knows it
+ * again and does nothing twice. */
+ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
 
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);

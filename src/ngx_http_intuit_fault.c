@@ -64,6 +64,9 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
     if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED) {
         /* it is about a token, and not about what was asked for */
         r->upstream->cacheable = 0;
+
+        /* nginx would drop the request's body now, if it is in a file */
+        r->preserve_body = 1;
     }
 
     return NGX_OK;
