@@ -421,10 +421,6 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 
-/* 1: the request goes to the API with a requestid, by which Intuit knows it
- * again and does nothing twice. */
-ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
-
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 

@@ -10,6 +10,7 @@
  * guards have been asked, its rewrites are done, its body is at hand.
  */
 
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 
 
