@@ -4,6 +4,8 @@
  */
 
 #include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_peer.h"
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_provider.h"
 #include "ngx_http_intuit_state.h"
 
@@ -26,6 +28,7 @@ static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
 static ngx_int_t ngx_http_intuit_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_intuit_exit_master(ngx_cycle_t *cycle);
 
 
 static ngx_conf_enum_t  ngx_http_intuit_environments[] = {
@@ -99,6 +102,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       ngx_http_intuit_set_proxy,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("intuit_request_id"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_loc_conf_t, request_id),
       NULL },
 
     { ngx_string("intuit_connect"),
@@ -392,7 +402,7 @@ ngx_module_t  ngx_http_intuit_auth_module = {
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     ngx_http_intuit_exit_process,          /* exit process */
-    NULL,                                  /* exit master */
+    ngx_http_intuit_exit_master,           /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
@@ -516,7 +526,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
         if (ngx_http_intuit_provider_init(cf, provider[i]) != NGX_OK
             || ngx_http_intuit_state_init(cf, provider[i]) != NGX_OK
-            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK)
+            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK
+            || ngx_http_intuit_peer_init(cf, imcf, i) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -530,7 +541,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         ngx_http_intuit_store_durable(imcf->store);
     }
 
-    if (ngx_http_intuit_servers_init(cf) != NGX_OK
+    if (ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
+        || ngx_http_intuit_servers_init(cf) != NGX_OK
         || ngx_http_intuit_add_handlers(cf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -713,6 +725,7 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
     ilcf->mode = NGX_CONF_UNSET_UINT;
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
+    ilcf->request_id = NGX_CONF_UNSET;
     ilcf->action = NGX_CONF_UNSET_PTR;
 
     return ilcf;
@@ -732,6 +745,7 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
                               NGX_HTTP_INTUIT_MODE_REQUIRE);
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+    ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
 
     /* as proxy_pass, intuit_proxy is inherited by "if" and limit_except only */
 
@@ -896,13 +910,28 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_intuit_disconnect_exit();
-
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
+
+        if (provider[i]->peer) {
+            ngx_http_intuit_peer_exit(provider[i]->peer);
+        }
     }
 
     ngx_http_intuit_state_exit();
+}
+
+
+static void
+ngx_http_intuit_exit_master(ngx_cycle_t *cycle)
+{
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_intuit_auth_module);
+    if (imcf != NULL) {
+        ngx_http_intuit_pending_exit(cycle, imcf);
+    }
 }

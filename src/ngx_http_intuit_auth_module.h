@@ -49,6 +49,7 @@ typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
 typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
+typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
 
 
 /*
@@ -88,6 +89,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_TOKEN,                  /* a client's own, refused */
     NGX_HTTP_INTUIT_E_BODY,                   /* of an operator's request */
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
+    NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -144,6 +146,7 @@ struct ngx_http_intuit_provider_s {
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_runtime_t   *runtime;
 
@@ -204,6 +207,7 @@ typedef struct {
     ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
+    ngx_flag_t                   request_id;   /* added to a POST */
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
     ngx_uint_t                   callback;     /* it needs the redirect URI */
@@ -221,6 +225,14 @@ typedef struct {
     ngx_intuit_json_t           *claims;       /* parsed on first use */
 } ngx_http_intuit_view_t;
 
+/* what the API has said, safe to log */
+typedef struct {
+    ngx_uint_t                   status;
+    ngx_str_t                    message;
+    ngx_str_t                    detail;       /* redacted; of a 401 */
+    unsigned                     mixed_up:1;   /* no token will help */
+} ngx_http_intuit_said_t;
+
 struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t       auth;         /* of auth_intuit */
     ngx_http_intuit_view_t       api;          /* of intuit_proxy */
@@ -232,6 +244,8 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    tid;          /* Intuit's transaction id */
     time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
+    ngx_str_t                    api_host;     /* what it says to whom */
+    ngx_str_t                    request_id;   /* that we have added there */
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
@@ -246,6 +260,8 @@ struct ngx_http_intuit_ctx_s {
     ngx_uint_t                   waits;        /* for refreshes */
     const char                  *refresh_status; /* a word; NULL: none */
     ngx_buf_t                   *answer;       /* of the API, held back */
+    ngx_http_intuit_said_t       fault;        /* that is in it */
+    ngx_str_t                    fault_code;
     ngx_str_t                    refused;      /* a token, by the API */
     ngx_http_intuit_asked_t     *asked;        /* for userinfo */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
@@ -341,8 +357,25 @@ ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
 
-/* Worker's end: says which revocations are given up. */
-void ngx_http_intuit_disconnect_exit(void);
+/*
+ * A job that revokes tokens, any of the two (each may be empty) that belong to
+ * a realm (may be empty), and that is kept until it is done.  It is to be run,
+ * with the record that tells the outcome to the one who waits (or NULL), or
+ * discarded.  NULL: no memory.
+ */
+ngx_http_intuit_job_t *ngx_http_intuit_revoke_create(
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+void ngx_http_intuit_revoke_run(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *login);
+void ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job);
+
+/* What was kept (and claimed), once more: a revocation; the proof of what
+ * intuit_connect or intuit_migrate has brought. */
+void ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
+void ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
 
 /* The page after a consent that intuit_connect began; id: the connection's. */
 ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
@@ -388,6 +421,10 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 
+/* 1: the request goes to the API with a requestid, by which Intuit knows it
+ * again and does nothing twice. */
+ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
+
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
@@ -396,6 +433,15 @@ ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
 
 /* Filters: the API's error answers are held back until they are complete. */
 ngx_int_t ngx_http_intuit_fault_init(ngx_conf_t *cf);
+
+/* 1: the API has answered this request with an error, which is noted in the
+ * context; 0: it has not. */
+ngx_uint_t ngx_http_intuit_fault_note(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
+/* Writes what was noted to the log, once it is sure that the client sees it. */
+void ngx_http_intuit_fault_say(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* Sends an answer that was held back, and ends the request; not from within
  * a filter. */

@@ -1,19 +1,24 @@
 /*
- * Connections that nobody uses: their refresh token is renewed long before it
- * ends.  Every worker looks, a few connections at a time; the lease decides
- * who does it.
+ * Connections that nobody uses: their refresh tokens, those in use and the
+ * spare ones, are renewed long before they end.  Every worker looks, a few
+ * connections at a time; the lease decides who does it.  So it is with what is
+ * still to be done at Intuit.
  */
 
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_refresh.h"
 
 
 #define NGX_HTTP_INTUIT_KEEPALIVE_TICK  1000    /* ms */
-#define NGX_HTTP_INTUIT_KEEPALIVE_LOOK  16      /* connections a tick */
+#define NGX_HTTP_INTUIT_KEEPALIVE_LOOK  64      /* connections a tick */
 
 
 static void ngx_http_intuit_keepalive_timer(ngx_event_t *ev);
 static void ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
     const ngx_http_intuit_id_t *id, ngx_pool_t *pool);
+static void ngx_http_intuit_keepalive_pending(
+    ngx_http_intuit_main_conf_t *imcf, const ngx_http_intuit_id_t *id,
+    ngx_intuit_connection_t *c, uint64_t generation, ngx_pool_t *pool);
 static ngx_uint_t ngx_http_intuit_keepalive_due(
     const ngx_http_intuit_provider_t *provider, const ngx_intuit_pair_t *pair,
     time_t now);
@@ -36,7 +41,7 @@ ngx_http_intuit_keepalive_init(ngx_cycle_t *cycle,
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
-        wanted |= (provider[i]->refresh_keepalive && provider[i]->fetch_conf);
+        wanted |= (provider[i]->fetch_conf != NULL);
     }
 
     if (!wanted || imcf->store == NULL) {
@@ -103,7 +108,7 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 {
     time_t                        now;
     uint64_t                      generation;
-    ngx_uint_t                    i;
+    ngx_uint_t                    i, current, spare;
     ngx_http_intuit_id_t          own;
     ngx_intuit_connection_t       c;
     ngx_http_intuit_provider_t  **provider;
@@ -115,31 +120,88 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
         return;
     }
 
-    now = ngx_time();
-
-    if (c.dead || c.current.refresh_token.len == 0) {
+    if (ngx_http_intuit_pending_kind(&c) != NGX_HTTP_INTUIT_PENDING_NONE) {
+        ngx_http_intuit_keepalive_pending(imcf, id, &c, generation, pool);
         return;
     }
 
+    if (c.dead) {
+        return;
+    }
+
+    now = ngx_time();
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
 
-        if (!ngx_http_intuit_keepalive_due(provider[i], &c.current, now)
-            || ngx_http_intuit_refresh_after(provider[i], &c, now))
-        {
+        current = ngx_http_intuit_keepalive_due(provider[i], &c.current, now);
+        spare = ngx_http_intuit_keepalive_due(provider[i], &c.spare, now);
+
+        if (!current && !spare) {
             continue;
         }
 
         /* whose is it? */
 
         if (ngx_http_intuit_store_id(&own, "connection", provider[i], &c.realm)
-            == NGX_OK
-            && ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) == 0)
+            != NGX_OK
+            || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
         {
-            (void) ngx_http_intuit_refresh_start(provider[i], id, generation);
+            continue;
+        }
+
+        if (ngx_http_intuit_refresh_after(provider[i], &c, now) == 0
+            && (current
+                || ngx_http_intuit_refresh_spare_allowed(provider[i], &c,
+                                                         now)))
+        {
+            (void) ngx_http_intuit_refresh_start(provider[i], id, generation,
+                                                 !current);
+        }
+
+        return;
+    }
+}
+
+
+/* what nobody waits for any more */
+
+static void
+ngx_http_intuit_keepalive_pending(ngx_http_intuit_main_conf_t *imcf,
+    const ngx_http_intuit_id_t *id, ngx_intuit_connection_t *c,
+    uint64_t generation, ngx_pool_t *pool)
+{
+    ngx_uint_t                    i;
+    ngx_http_intuit_id_t          own;
+    ngx_http_intuit_provider_t  **provider;
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+
+        if (provider[i]->fetch_conf == NULL
+            || ngx_http_intuit_pending_id(provider[i], c, &own) != NGX_OK
+            || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
+        {
+            continue;
+        }
+
+        if (ngx_http_intuit_pending_claim(provider[i], id, c, generation, pool)
+            != NGX_OK)
+        {
             return;
         }
+
+        if (ngx_http_intuit_pending_kind(c)
+            == NGX_HTTP_INTUIT_PENDING_REVOCATION)
+        {
+            ngx_http_intuit_revoke_resume(provider[i], id, c);
+
+        } else {
+            ngx_http_intuit_import_resume(provider[i], id, c);
+        }
+
+        return;
     }
 }
 
@@ -152,7 +214,9 @@ ngx_http_intuit_keepalive_due(const ngx_http_intuit_provider_t *provider,
 
     after = provider->refresh_keepalive;
 
-    if (after == 0 || provider->fetch_conf == NULL) {
+    if (after == 0 || provider->fetch_conf == NULL
+        || pair->refresh_token.len == 0)
+    {
         return 0;
     }
 

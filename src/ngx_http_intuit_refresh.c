@@ -78,7 +78,7 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return expired ? NGX_ERROR : NGX_OK;
     }
 
-    rc = ngx_http_intuit_refresh_start(provider, id, generation);
+    rc = ngx_http_intuit_refresh_start(provider, id, generation, 0);
 
     *started = (rc == NGX_OK);
 
@@ -143,9 +143,21 @@ ngx_http_intuit_refresh_after(const ngx_http_intuit_provider_t *provider,
 }
 
 
+ngx_uint_t
+ngx_http_intuit_refresh_spare_allowed(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_connection_t *c, time_t now)
+{
+    ngx_http_intuit_id_t  id;
+
+    return ngx_http_intuit_store_id(&id, "spare", provider, &c->realm)
+           == NGX_OK
+           && ngx_http_intuit_held(provider->store, &id, now) == 0;
+}
+
+
 ngx_int_t
 ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, uint64_t generation)
+    const ngx_http_intuit_id_t *id, uint64_t generation, ngx_uint_t spare)
 {
     time_t                          now;
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
@@ -183,6 +195,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     ctx->id = *id;
     ctx->generation = generation;
     ctx->abandoned = abandoned;
+    ctx->spare = spare;
     ngx_memcpy(ctx->owner, owner, sizeof(owner));
 
     job->data = ctx;
@@ -239,6 +252,8 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
+    ctx->sent = ctx->spare ? ctx->connection.spare : ctx->connection.current;
+
     if (ctx->abandoned) {
 
         /* the last owner has died with it, and nobody knows how far it got */
@@ -282,9 +297,7 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
-    if (ngx_intuit_refresh_request(job->pool,
-                                   &ctx->connection.current.refresh_token,
-                                   &form)
+    if (ngx_intuit_refresh_request(job->pool, &ctx->sent.refresh_token, &form)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -390,7 +403,7 @@ ngx_http_intuit_refresh_changed(ngx_http_intuit_job_t *job)
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
-    owner = &ctx->connection.current.sub;
+    owner = &ctx->sent.sub;
 
     if (ctx->tokens.id_token.len == 0 || owner->len == 0
         || ngx_intuit_jwt_parse(job->pool, &ctx->tokens.id_token, &jwt,
@@ -535,6 +548,10 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                        c->current.access_token.len);
     ngx_intuit_cleanse(c->current.refresh_token.data,
                        c->current.refresh_token.len);
+    ngx_intuit_cleanse(ctx->sent.access_token.data,
+                       ctx->sent.access_token.len);
+    ngx_intuit_cleanse(ctx->sent.refresh_token.data,
+                       ctx->sent.refresh_token.len);
     ngx_intuit_cleanse(ctx->tokens.access_token.data,
                        ctx->tokens.access_token.len);
     ngx_intuit_cleanse(ctx->tokens.refresh_token.data,

@@ -11,6 +11,7 @@
 #define NGX_HTTP_INTUIT_SAVE_TRIES      8
 #define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
 #define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
+#define NGX_HTTP_INTUIT_SPARE_HOLD      3600    /* s after a failure */
 #define NGX_HTTP_INTUIT_FAILURES_MAX    3       /* in a row, of a provider */
 
 
@@ -32,6 +33,8 @@ static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
 static void ngx_http_intuit_refresh_bury(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
 static void ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c);
+static void ngx_http_intuit_refresh_say_spare(ngx_http_intuit_job_t *job,
     const ngx_intuit_connection_t *c);
 static ngx_uint_t ngx_http_intuit_refresh_is(
     const ngx_http_intuit_refresh_ctx_t *ctx, const char *error);
@@ -126,12 +129,6 @@ ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
 
     if (!found) {
         return NGX_DECLINED;
-    }
-
-    /* the pair that was sent stays known */
-
-    if (ctx->sent.access_token.len == 0) {
-        ctx->sent = ctx->connection.current;
     }
 
     rc = ngx_http_intuit_refresh_apply(job, c);
@@ -259,12 +256,6 @@ ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job)
 
     ctx = job->data;
 
-    /* the pair that was sent stays known */
-
-    if (ctx->sent.access_token.len == 0) {
-        ctx->sent = ctx->connection.current;
-    }
-
     rc = ngx_http_intuit_connection_load(job->provider->store, &ctx->id,
                                          job->pool, &c, &ctx->generation);
     if (rc != NGX_OK) {
@@ -288,10 +279,6 @@ ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
     token = &ctx->sent.access_token;
-
-    if (token->len == 0) {
-        return &c->current;
-    }
 
     if (c->current.access_token.len == token->len
         && ngx_memcmp(c->current.access_token.data, token->data, token->len)
@@ -372,6 +359,14 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
 
     if (tokens->refresh_token.len) {
         pair->refresh_token = tokens->refresh_token;
+    }
+
+    if (pair == &c->current
+        && ngx_intuit_equal(&c->spare.refresh_token,
+                            &ctx->sent.refresh_token))
+    {
+        /* no grant of its own, and the next one to send it would be refused */
+        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
     }
 
     if (tokens->scope.len) {
@@ -480,6 +475,11 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
 
+    if (ctx->spare) {
+        ngx_http_intuit_refresh_say_spare(job, c);
+        return;
+    }
+
     switch (ctx->result) {
 
     case NGX_HTTP_INTUIT_REFRESH_RENEWED:
@@ -510,6 +510,32 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
                       ctx->maybe_sent ? " (it may have reached Intuit)" : "",
                       &c->realm, c->retry_at - ngx_time(), &c->tid);
     }
+}
+
+
+/* nobody needs it just now */
+
+static void
+ngx_http_intuit_refresh_say_spare(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "intuit refresh of the spare tokens succeeded, "
+                      "realm \"%V\", intuit_tid: \"%V\"", &c->realm,
+                      &c->tid);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                  "intuit refresh of the spare tokens failed: %s%s, "
+                  "realm \"%V\", intuit_tid: \"%V\"", ctx->error,
+                  ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD
+                  ? ", they are dropped" : "", &c->realm, &c->tid);
 }
 
 
@@ -553,8 +579,18 @@ ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job)
         }
     }
 
+    now = ngx_time();
+
+    if (ctx->spare
+        && ngx_http_intuit_store_id(&id, "spare", job->provider,
+                                    &ctx->connection.realm)
+           == NGX_OK)
+    {
+        ngx_http_intuit_hold(job->provider->store, &id,
+                             now + NGX_HTTP_INTUIT_SPARE_HOLD, now);
+    }
+
     if (wait) {
-        now = ngx_time();
         ngx_memcpy(id.data, job->provider->identity, NGX_HTTP_INTUIT_ID_LEN);
         ngx_http_intuit_hold(job->provider->store, &id, now + wait, now);
     }

@@ -18,8 +18,7 @@ static ngx_int_t ngx_http_intuit_replay_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_replay_refresh(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
-static ngx_uint_t ngx_http_intuit_replay_possible(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
+static ngx_uint_t ngx_http_intuit_replay_possible(ngx_http_request_t *r);
 static void ngx_http_intuit_replay_again(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 
@@ -83,7 +82,7 @@ ngx_http_intuit_replay_decide(ngx_http_request_t *r)
 
     } while (rc == NGX_DONE);
 
-    if (rc == NGX_OK && ngx_http_intuit_replay_possible(r, ctx)) {
+    if (rc == NGX_OK && ngx_http_intuit_replay_possible(r)) {
         ngx_http_intuit_replay_again(r, ctx);
         return;
     }
@@ -146,7 +145,7 @@ ngx_http_intuit_replay_refresh(ngx_http_request_t *r,
     view = &ctx->api;
 
     rc = ngx_http_intuit_refresh_start(view->provider, &ctx->connection,
-                                       view->loaded.generation);
+                                       view->loaded.generation, 0);
     if (rc == NGX_ERROR) {
         return NGX_DECLINED;
     }
@@ -178,32 +177,14 @@ ngx_http_intuit_replay_refresh(ngx_http_request_t *r,
  */
 
 static ngx_uint_t
-ngx_http_intuit_replay_possible(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx)
+ngx_http_intuit_replay_possible(ngx_http_request_t *r)
 {
-    u_char     *p, *last;
-    ngx_str_t   args, value;
-
     if (r->request_body_no_buffering) {
         return 0;
     }
 
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS)) {
-        return 1;
-    }
-
-    last = ctx->api_url.data + ctx->api_url.len;
-    p = ngx_strlchr(ctx->api_url.data, last, '?');
-
-    if (r->method != NGX_HTTP_POST || p == NULL) {
-        return 0;
-    }
-
-    args.data = p + 1;
-    args.len = last - args.data;
-
-    return ngx_intuit_args_get(r->pool, &args, "requestid", &value) == NGX_OK
-           && value.len != 0;
+    return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
+           || (r->method == NGX_HTTP_POST && ngx_http_intuit_known_again(r));
 }
 
 

@@ -171,7 +171,7 @@ ngx_http_intuit_session_refresh(ngx_http_request_t *r,
     ctx->generation = ctx->auth.loaded.generation;
 
     rc = ngx_http_intuit_refresh_start(provider, &ctx->connection,
-                                       ctx->generation);
+                                       ctx->generation, 0);
 
     if (rc == NGX_ERROR || ngx_http_intuit_refresh_ready(ctx)) {
         return ngx_http_intuit_session_refreshed(r, ctx);

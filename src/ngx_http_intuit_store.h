@@ -230,6 +230,10 @@ ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t now);
 
+/* No more sessions are made of this attempt: one of them has been ended. */
+void ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id);
+
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);
 

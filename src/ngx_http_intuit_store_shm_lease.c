@@ -229,6 +229,24 @@ ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
 
 
 void
+ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_http_intuit_shm_login_t  *login;
+
+    ngx_http_intuit_shm_lock(store);
+
+    login = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_LOGIN, id);
+
+    if (login != NULL) {
+        login->taken = NGX_HTTP_INTUIT_SHM_TAKES;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
+void
 ngx_http_intuit_hold(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t until, time_t now)
 {

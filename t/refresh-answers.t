@@ -45,7 +45,7 @@ http {
         redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
         allow_realm         any;
         probe               off;
-        read_timeout        1s;
+        read_timeout        3s;     # a busy machine answers, too
     }
 
     server {

@@ -25,7 +25,7 @@ use Test::Intuit::Sim;
 
 use constant {
     # seconds; a bound, never the measure of success
-    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 15,
+    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 60,
     POLL     => 0.02,
     MODULE   => 'ngx_http_intuit_auth_module.so',
 };

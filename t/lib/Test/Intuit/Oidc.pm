@@ -14,7 +14,7 @@ use POSIX ();
 use Test::More ();
 
 use constant {
-    PATIENCE => 20,
+    PATIENCE => 60,
     HOPS     => 8,      # redirects between the authorization and the callback
 };
 
