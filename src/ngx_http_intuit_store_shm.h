@@ -32,9 +32,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000005
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000006
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       5
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       6
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
