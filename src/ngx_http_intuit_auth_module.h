@@ -225,6 +225,14 @@ typedef struct {
     ngx_intuit_json_t           *claims;       /* parsed on first use */
 } ngx_http_intuit_view_t;
 
+/* what the API has said, safe to log */
+typedef struct {
+    ngx_uint_t                   status;
+    ngx_str_t                    message;
+    ngx_str_t                    detail;       /* redacted; of a 401 */
+    unsigned                     mixed_up:1;   /* no token will help */
+} ngx_http_intuit_said_t;
+
 struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t       auth;         /* of auth_intuit */
     ngx_http_intuit_view_t       api;          /* of intuit_proxy */
@@ -252,6 +260,8 @@ struct ngx_http_intuit_ctx_s {
     ngx_uint_t                   waits;        /* for refreshes */
     const char                  *refresh_status; /* a word; NULL: none */
     ngx_buf_t                   *answer;       /* of the API, held back */
+    ngx_http_intuit_said_t       fault;        /* that is in it */
+    ngx_str_t                    fault_code;
     ngx_str_t                    refused;      /* a token, by the API */
     ngx_http_intuit_asked_t     *asked;        /* for userinfo */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
@@ -423,6 +433,15 @@ ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
 
 /* Filters: the API's error answers are held back until they are complete. */
 ngx_int_t ngx_http_intuit_fault_init(ngx_conf_t *cf);
+
+/* 1: the API has answered this request with an error, which is noted in the
+ * context; 0: it has not. */
+ngx_uint_t ngx_http_intuit_fault_note(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
+/* Writes what was noted to the log, once it is sure that the client sees it. */
+void ngx_http_intuit_fault_say(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* Sends an answer that was held back, and ends the request; not from within
  * a filter. */

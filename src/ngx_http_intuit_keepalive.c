@@ -224,5 +224,6 @@ ngx_http_intuit_keepalive_due(const ngx_http_intuit_provider_t *provider,
         after = ngx_min(after, (pair->refresh_expires - pair->refreshed) / 2);
     }
 
-    return now - pair->refreshed >= after;
+    return now - pair->refreshed >= after
+           || ngx_http_intuit_refresh_unreal(pair, now);
 }
