@@ -38,8 +38,6 @@ http {
         encryption_key_file  %%DIR%%/key;
         migrate_url          %%SIM%%/v2/oauth2/tokens/migrate;
         probe                off;
-        connect_timeout      1s;
-        read_timeout         4s;
     }
 
     server {

@@ -37,8 +37,6 @@ http {
         state_path           %%DIR%%/state;
         encryption_key_file  %%DIR%%/key;
         probe                off;
-        connect_timeout      1s;
-        read_timeout         4s;
     }
 
     server {
