@@ -55,8 +55,6 @@ static ngx_int_t ngx_http_intuit_shm_grow(ngx_http_intuit_shm_copy_t *copy,
     ngx_pool_t *pool);
 static ngx_int_t ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
     const ngx_str_t *encoded);
-static void ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store,
-    const char *what);
 static ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
 
 
@@ -251,6 +249,7 @@ ngx_http_intuit_session_create(ngx_http_intuit_store_t *store,
     session->expires = expires;
     session->last = now;
     session->len = encoded->len;
+    store->shm->created++;
     ngx_memcpy(session->data, encoded->data, encoded->len);
 
     ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_SESSION,
@@ -778,15 +777,6 @@ ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
                   &store->zone->shm.name, encoded->len, max);
 
     return NGX_ERROR;
-}
-
-
-static void
-ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store, const char *what)
-{
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "intuit shared zone \"%V\" has a damaged %s record",
-                  &store->zone->shm.name, what);
 }
 
 

@@ -2,7 +2,8 @@
 
 # Installs what is missing, and nothing else.
 #
-#     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix | bench
+#     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix
+#              | bench
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.

@@ -117,7 +117,7 @@ my @ALL = (
         name => 'signed-in-browser',
         title => 'ours, signed in, asked as by a browser',
         answer => 200, upstream => 1, in => [ 'instructions' ], browser => 1,
-        module => 1, login => 1, anonymous => 302, http => $PROVIDER,
+        module => 1, login => 1, anonymous => 401, http => $PROVIDER,
         alike => 'limit-browser',
         server => "        location / {\n            auth_intuit books;\n"
             . "$INJECTED        }\n",

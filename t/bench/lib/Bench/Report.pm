@@ -73,8 +73,9 @@ sub keep {
     my ($path, $all, $name, $data) = @_;
 
     chomp(my $commit = `git describe --always --dirty 2>/dev/null` || '?');
-    $all->{$name} = { data => $data, commit => $commit,
-        time => POSIX::strftime('%Y-%m-%d %H:%M UTC', gmtime) };
+    # another run may have written others meanwhile
+    %$all = (%{ load($path) }, $name => { data => $data, commit => $commit,
+        time => POSIX::strftime('%Y-%m-%d %H:%M UTC', gmtime) });
 
     write_file($path, JSON::PP->new->canonical->encode($all));
 }
