@@ -426,15 +426,6 @@ ngx_http_intuit_fault_send(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 void
 ngx_http_intuit_fault_drop(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_event_t  *wev;
-
-    wev = r->connection->write;
-
-    if (wev->timer_set) {
-        /* of an answer that the client does not take: none was sent */
-        ngx_del_timer(wev);
-    }
-
     ngx_http_intuit_fault_log(r, ctx, NGX_LOG_INFO);
 
     ctx->held = 0;

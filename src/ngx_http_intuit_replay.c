@@ -70,9 +70,16 @@ static void
 ngx_http_intuit_replay_decide(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
+    ngx_event_t            *wev;
     ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
+    wev = r->connection->write;
+
+    if (wev->timer_set) {
+        /* nginx waits for a slow client; but none was sent anything */
+        ngx_del_timer(wev);
+    }
 
     do {
         rc = ngx_http_intuit_replay_token(r, ctx);
