@@ -128,12 +128,20 @@ typedef struct {
     time_t                          warned;
 } ngx_http_intuit_shm_t;
 
+/* the caller's memory for what is handed out */
+typedef struct {
+    u_char                         *data;        /* NULL: nothing yet */
+    size_t                          size;
+    size_t                          need;
+} ngx_http_intuit_shm_copy_t;
+
 /* one for each configuration; the zone's data */
 struct ngx_http_intuit_store_s {
     ngx_shm_zone_t                 *zone;
     ngx_slab_pool_t                *shpool;
     ngx_http_intuit_shm_t          *shm;
     ngx_uint_t                      say;         /* when unlocked */
+    size_t                          guess;       /* what a load needs */
     unsigned                        locked:1;    /* by this process */
     unsigned                        durable:1;   /* connections are in files */
 };
@@ -161,6 +169,17 @@ void ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store);
 
 /* Logs what is to be said; in debug builds verifies first. */
 void ngx_http_intuit_shm_unlock(ngx_http_intuit_store_t *store);
+
+
+/* -- ngx_http_intuit_store_shm.c ------------------------------------------ */
+
+/* NGX_OK: there is memory for need bytes; NGX_AGAIN: it has to be made. */
+ngx_int_t ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy,
+    size_t need);
+
+/* Not under the lock: takes copy->need bytes. */
+ngx_int_t ngx_http_intuit_shm_make(ngx_http_intuit_shm_copy_t *copy,
+    ngx_pool_t *pool);
 
 
 /* -- ngx_http_intuit_store_shm_record.c: all under the lock -------------- */

@@ -296,6 +296,11 @@ ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
 
     ngx_shmtx_unlock(&store->shpool->mutex);
 
+#if (NGX_INTUIT_SHM_DEBUG)
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "intuit shared zone was locked");
+#endif
+
     if (n) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "intuit shared zone \"%V\" is full: "
