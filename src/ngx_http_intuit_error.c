@@ -252,7 +252,14 @@ static const ngx_http_intuit_failure_t
       "Intuit did not accept the token",
       "It has expired, was used or revoked already, or belongs to another "
       "app or environment. Nothing was changed here.",
-      NGX_LOG_WARN, 0, 0 }
+      NGX_LOG_WARN, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_QUOTA */
+    { NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
+      "Too many requests for this company",
+      "Intuit takes only so many requests a minute for one company, and as "
+      "many as may wait are waiting. Retry-After says when to try again.",
+      NGX_LOG_INFO, 0, 0 }
 };
 
 

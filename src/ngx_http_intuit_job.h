@@ -113,6 +113,11 @@ ngx_int_t ngx_http_intuit_park(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready,
     ngx_http_intuit_resume_pt resume);
 
+/* The same, for a time; nobody is asked. */
+ngx_int_t ngx_http_intuit_park_for(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_msec_t msec,
+    ngx_http_intuit_resume_pt resume);
+
 /* Takes a leaving request out (called by the context's pool cleanup). */
 void ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx);
 

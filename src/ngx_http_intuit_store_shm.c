@@ -103,9 +103,12 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
 {
     size_t                             size;
     uint64_t                           current;
+    ngx_intuit_connection_t            c;
     ngx_http_intuit_shm_connection_t  *old, *record;
 
-    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK) {
+    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK
+        || ngx_intuit_connection_decode(encoded, &c) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -142,7 +145,12 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     record->len = encoded->len;
     ngx_memcpy(record->data, encoded->data, encoded->len);
 
+    if (!c.dead && c.current.access_token.len) {
+        record->expires = c.current.expires;
+    }
+
     if (old != NULL) {
+        record->quota = old->quota;
         record->leased = old->leased;
         ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
 

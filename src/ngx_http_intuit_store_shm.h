@@ -33,15 +33,16 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000002
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       2
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
+#define NGX_HTTP_INTUIT_SHM_REALM_MAX    32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -50,6 +51,7 @@ typedef enum {
     NGX_HTTP_INTUIT_SHM_SESSION = 0,
     NGX_HTTP_INTUIT_SHM_CONNECTION,
     NGX_HTTP_INTUIT_SHM_LOGIN,
+    NGX_HTTP_INTUIT_SHM_QUOTA,
     NGX_HTTP_INTUIT_SHM_KINDS
 } ngx_http_intuit_shm_kind_e;
 
@@ -78,6 +80,8 @@ typedef struct {
 typedef struct {
     ngx_http_intuit_shm_record_t    record;
     uint64_t                        generation;
+    ngx_http_intuit_id_t            quota;       /* zero: not known yet */
+    time_t                          expires;     /* the token; 0: none */
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
     size_t                          len;
@@ -107,6 +111,28 @@ struct ngx_http_intuit_shm_handout_s {
     size_t                          len;
     u_char                          data[1];
 };
+
+/* the times of the slots given last, the n-th at n % size */
+typedef struct {
+    ngx_uint_t                      n;
+    ngx_uint_t                      size;
+    ngx_msec_t                      last;        /* the latest of them */
+} ngx_http_intuit_shm_ring_t;
+
+typedef struct {
+    ngx_http_intuit_shm_record_t    record;
+    u_char                          realm[NGX_HTTP_INTUIT_SHM_REALM_MAX];
+    size_t                          realm_len;
+    time_t                          over;        /* of no use from then on */
+    ngx_msec_t                      clock;       /* of the worker ahead */
+    ngx_msec_t                      held;        /* until */
+    ngx_uint_t                      epoch;       /* slots before are void */
+    uint64_t                        delayed;
+    uint64_t                        refused;
+    ngx_http_intuit_shm_ring_t      all;
+    ngx_http_intuit_shm_ring_t      batches;
+    uint32_t                        times[1];    /* of all, then of batches */
+} ngx_http_intuit_shm_quota_t;
 
 typedef struct {
     ngx_rbtree_t                    tree;
@@ -180,6 +206,20 @@ ngx_int_t ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy,
 /* Not under the lock: takes copy->need bytes. */
 ngx_int_t ngx_http_intuit_shm_make(ngx_http_intuit_shm_copy_t *copy,
     ngx_pool_t *pool);
+
+
+ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
+
+
+/* -- ngx_http_intuit_store_shm_quota.c ----------------------------------- */
+
+/* Under the lock: a slot in the connection's quota, if that is known. */
+void ngx_http_intuit_shm_quota_ask(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_shm_connection_t *connection,
+    ngx_http_intuit_quota_t *quota);
+
+/* What a quota with rings of these lengths takes. */
+size_t ngx_http_intuit_shm_quota_size(ngx_uint_t all, ngx_uint_t batches);
 
 
 /* -- ngx_http_intuit_store_shm_record.c: all under the lock -------------- */

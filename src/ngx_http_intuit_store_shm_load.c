@@ -20,6 +20,7 @@ typedef struct {
     const ngx_http_intuit_id_t  *id;
     time_t                       idle;
     time_t                       now;
+    ngx_http_intuit_quota_t     *quota;
     uint64_t                     generation;
     ngx_str_t                    session;
     ngx_str_t                    connection;  /* data NULL: none */
@@ -37,7 +38,6 @@ static ngx_int_t ngx_http_intuit_shm_grow(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool);
 static void ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store,
     const char *what);
-static ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
 
 
 ngx_int_t
@@ -45,12 +45,29 @@ ngx_http_intuit_session_load(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
     ngx_http_intuit_loaded_t *loaded)
 {
+    loaded->quota = NULL;
+
+    return ngx_http_intuit_session_reserve(store, id, idle, now, pool, loaded);
+}
+
+
+ngx_int_t
+ngx_http_intuit_session_reserve(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_loaded_t *loaded)
+{
     ngx_int_t                   rc;
+    ngx_http_intuit_quota_t    *quota;
     ngx_http_intuit_shm_copy_t  copy;
     ngx_http_intuit_shm_read_t  read;
 
+    quota = loaded->quota;
+
     ngx_memzero(loaded, sizeof(ngx_http_intuit_loaded_t));
     ngx_memzero(&read, sizeof(ngx_http_intuit_shm_read_t));
+
+    loaded->quota = quota;
+    read.quota = quota;
 
     read.id = id;
     read.idle = idle;
@@ -158,6 +175,10 @@ ngx_http_intuit_shm_read_session(ngx_http_intuit_store_t *store,
         ngx_memcpy(p, connection->data, connection->len);
 
         read->generation = connection->generation;
+
+        if (read->quota != NULL) {
+            ngx_http_intuit_shm_quota_ask(store, connection, read->quota);
+        }
     }
 
     return NGX_OK;
@@ -193,6 +214,17 @@ ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
     ngx_intuit_connection_t *connection, uint64_t *generation)
 {
+    return ngx_http_intuit_connection_reserve(store, id, pool, connection,
+                                              generation, NULL);
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_reserve(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
+    ngx_intuit_connection_t *connection, uint64_t *generation,
+    ngx_http_intuit_quota_t *quota)
+{
     ngx_int_t                          rc;
     ngx_str_t                          encoded;
     ngx_http_intuit_shm_copy_t         copy;
@@ -222,6 +254,10 @@ ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
             ngx_memcpy(copy.data, record->data, record->len);
 
             *generation = record->generation;
+
+            if (quota != NULL) {
+                ngx_http_intuit_shm_quota_ask(store, record, quota);
+            }
         }
 
         ngx_http_intuit_shm_unlock(store);
@@ -279,7 +315,7 @@ ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store, const char *what)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id)
 {
     static const ngx_http_intuit_id_t  zero;

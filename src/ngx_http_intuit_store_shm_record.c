@@ -44,6 +44,8 @@ static ngx_int_t ngx_http_intuit_shm_drop_login(ngx_http_intuit_store_t *store,
     ngx_uint_t scan, time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_failed(
     ngx_http_intuit_store_t *store);
+static ngx_int_t ngx_http_intuit_shm_drop_quota(
+    ngx_http_intuit_store_t *store, time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_session(
     ngx_http_intuit_store_t *store, ngx_uint_t scan, time_t now);
 static ngx_int_t ngx_http_intuit_shm_evict(ngx_http_intuit_store_t *store);
@@ -56,7 +58,8 @@ static ngx_uint_t ngx_http_intuit_shm_handout_over(
 const uint32_t  ngx_http_intuit_shm_magics[NGX_HTTP_INTUIT_SHM_KINDS] = {
     0x73736573,                               /* a session */
     0x6e6e6f63,                               /* a connection */
-    0x69676f6c                                /* a login */
+    0x69676f6c,                               /* a login */
+    0x746f7571                                /* a quota */
 };
 
 
@@ -426,6 +429,10 @@ ngx_http_intuit_shm_drop_over(ngx_http_intuit_store_t *store, time_t now)
         return NGX_OK;
     }
 
+    if (ngx_http_intuit_shm_drop_quota(store, now) == NGX_OK) {
+        return NGX_OK;
+    }
+
     return ngx_http_intuit_shm_drop_session(store, NGX_HTTP_INTUIT_SHM_SCAN,
                                             now);
 }
@@ -503,6 +510,35 @@ ngx_http_intuit_shm_drop_failed(ngx_http_intuit_store_t *store)
     record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
 
     ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_LOGIN, record);
+
+    return NGX_OK;
+}
+
+
+/* one whose minute is over says nothing that is not true without it */
+
+static ngx_int_t
+ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store, time_t now)
+{
+    ngx_queue_t                   *q, *queue;
+    ngx_http_intuit_shm_quota_t   *quota;
+    ngx_http_intuit_shm_record_t  *record;
+
+    queue = &store->shm->index[NGX_HTTP_INTUIT_SHM_QUOTA].queue;
+
+    if (ngx_queue_empty(queue)) {
+        return NGX_DECLINED;
+    }
+
+    q = ngx_queue_last(queue);
+    record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
+    quota = (ngx_http_intuit_shm_quota_t *) record;
+
+    if (now < quota->over) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_QUOTA, record);
 
     return NGX_OK;
 }

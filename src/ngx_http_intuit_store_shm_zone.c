@@ -480,6 +480,7 @@ ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
 {
     size_t                                   size;
     const ngx_http_intuit_shm_login_t       *login;
+    const ngx_http_intuit_shm_quota_t       *quota;
     const ngx_http_intuit_shm_session_t     *session;
     const ngx_http_intuit_shm_connection_t  *connection;
 
@@ -499,6 +500,17 @@ ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
     case NGX_HTTP_INTUIT_SHM_CONNECTION:
         connection = (const ngx_http_intuit_shm_connection_t *) record;
         size = sizeof(ngx_http_intuit_shm_connection_t) + connection->len;
+        break;
+
+    case NGX_HTTP_INTUIT_SHM_QUOTA:
+        quota = (const ngx_http_intuit_shm_quota_t *) record;
+        size = ngx_http_intuit_shm_quota_size(quota->all.size,
+                                              quota->batches.size);
+
+        if (quota->realm_len > NGX_HTTP_INTUIT_SHM_REALM_MAX) {
+            return "has a quota with a damaged length";
+        }
+
         break;
 
     default: /* NGX_HTTP_INTUIT_SHM_LOGIN */
