@@ -92,6 +92,7 @@ coverage:     ## all tests on a counting build: lines and branches (TESTS=)
 	@$(TOOLS)/coverage.sh
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
+	@$(TOOLS)/setup.sh matrix
 	@TESTS='$(TESTS)' JOBS='$(JOBS)' $(TOOLS)/matrix.sh $(CELLS)
 
 clean:        ## remove what was built

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_intuit_discovery.h"
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_provider.h"
 #include "ngx_http_intuit_state.h"
 
@@ -106,6 +107,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       ngx_http_intuit_set_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("intuit_request_id"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_loc_conf_t, request_id),
       NULL },
 
     { ngx_string("intuit_connect"),
@@ -523,7 +531,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
         if (ngx_http_intuit_provider_init(cf, provider[i]) != NGX_OK
             || ngx_http_intuit_state_init(cf, provider[i]) != NGX_OK
-            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK)
+            || ngx_http_intuit_fetch_init(cf, provider[i]) != NGX_OK
+            || ngx_http_intuit_peer_init(cf, imcf, i) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -537,17 +546,22 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         ngx_http_intuit_store_durable(imcf->store);
     }
 
-    if (ngx_http_intuit_servers_init(cf) != NGX_OK
+    if (ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
+        || ngx_http_intuit_servers_init(cf) != NGX_OK
         || ngx_http_intuit_add_handlers(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_http_intuit_limit_init(cf) != NGX_OK) {
+    if (ngx_http_intuit_limit_init(cf) != NGX_OK
+        || ngx_http_intuit_header_filter_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_http_intuit_header_filter_init(cf);
+    /* after that one, so that it is asked first */
+
+    return ngx_http_intuit_fault_init(cf);
 }
 
 
@@ -720,6 +734,7 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
     ilcf->limit = NGX_CONF_UNSET_PTR;
+    ilcf->request_id = NGX_CONF_UNSET;
     ilcf->action = NGX_CONF_UNSET_PTR;
 
     return ilcf;
@@ -741,6 +756,7 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
     ngx_conf_merge_ptr_value(conf->limit, prev->limit,
                              &ngx_http_intuit_limit_default);
+    ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
 
     /* as proxy_pass, intuit_proxy is inherited by "if" and limit_except only */
 
@@ -911,6 +927,10 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
+
+        if (provider[i]->peer) {
+            ngx_http_intuit_peer_exit(provider[i]->peer);
+        }
     }
 
     ngx_http_intuit_state_exit();

@@ -53,6 +53,7 @@ typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
 typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
+typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
 
 
 /*
@@ -149,6 +150,7 @@ struct ngx_http_intuit_provider_s {
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_runtime_t   *runtime;
 
@@ -215,6 +217,7 @@ typedef struct {
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
     ngx_http_intuit_limit_conf_t *limit;       /* never NULL */
+    ngx_flag_t                   request_id;   /* added to a POST */
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
     ngx_uint_t                   callback;     /* it needs the redirect URI */
@@ -251,7 +254,10 @@ struct ngx_http_intuit_ctx_s {
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
+    time_t                       retry_after;  /* s, for a failure; 0: any */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
+    ngx_str_t                    api_host;     /* what it says to whom */
+    ngx_str_t                    request_id;   /* that we have added there */
 
     ngx_http_intuit_limit_t      limit;
 
@@ -267,6 +273,8 @@ struct ngx_http_intuit_ctx_s {
     uint64_t                     generation;   /* for a later one of it */
     ngx_uint_t                   waits;        /* for refreshes */
     const char                  *refresh_status; /* a word; NULL: none */
+    ngx_buf_t                   *answer;       /* of the API, held back */
+    ngx_str_t                    refused;      /* a token, by the API */
     ngx_http_intuit_asked_t     *asked;        /* for userinfo */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
@@ -275,6 +283,9 @@ struct ngx_http_intuit_ctx_s {
     unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */
     unsigned                     joined:1;     /* callback: job was begun */
+    unsigned                     held:1;       /* the API's answer is */
+    unsigned                     cured:1;      /* a refresh was waited for */
+    unsigned                     replayed:1;   /* the request was sent again */
 };
 
 
@@ -387,7 +398,7 @@ ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
 ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *link);
 
-/* -- ngx_http_intuit_guard.c, _clean.c, _proxy.c ------------------------ */
+/* -- ngx_http_intuit_guard.c, _clean.c, _proxy.c, _fault.c, _replay.c ---- */
 
 /*
  * 1: a location that asks for no session may serve this request: auth_intuit
@@ -405,6 +416,10 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 
+/* 1: the request goes to the API with a requestid, by which Intuit knows it
+ * again and does nothing twice. */
+ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
+
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
@@ -418,6 +433,25 @@ ngx_int_t ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
 
 /* Header filter: upstream's Set-Cookie never touches our cookies. */
 ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
+
+/* Filters: the API's error answers are held back until they are complete. */
+ngx_int_t ngx_http_intuit_fault_init(ngx_conf_t *cf);
+
+/* Sends an answer that was held back, and ends the request; not from within
+ * a filter. */
+void ngx_http_intuit_fault_pass(ngx_http_request_t *r);
+
+/* Throws it away, so that the location can be entered again. */
+void ngx_http_intuit_fault_drop(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
+/*
+ * The API has answered 401, and the answer is held back.  NGX_AGAIN: it is to
+ * be kept; the request goes on from the event loop, where it is begun anew or
+ * the answer passed.  NGX_DECLINED: there is nothing to be done about it.
+ */
+ngx_int_t ngx_http_intuit_replay(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* intuit_limit where nothing is said */
 extern ngx_http_intuit_limit_conf_t  ngx_http_intuit_limit_default;
@@ -481,17 +515,18 @@ time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
 /* -- ngx_http_intuit_operator.c ----------------------------------------- */
 
 /*
- * 1: the request is refused, and *rc what to return for it: not from here, of
- * another site, or with a method that allow ("GET, POST" or "POST") lacks.
+ * The content handler of them all.  Refuses a request that is not from here,
+ * of another site, or of another method than POST and, unless get is NULL,
+ * GET.  For a POST reads the body, at most 16 KiB, and calls post, which ends
+ * the request.
  */
-ngx_uint_t ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc);
+ngx_int_t ngx_http_intuit_operator_handler(ngx_http_request_t *r,
+    ngx_http_handler_pt get, ngx_http_client_body_handler_pt post);
 
-/* Reads a body of at most 16 KiB, and calls the handler, which ends the
- * request.  Returns what a content handler returns. */
-ngx_int_t ngx_http_intuit_operator_read(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider,
-    ngx_http_client_body_handler_pt handler);
+/* A failure, for one that ends the request. */
+void ngx_http_intuit_operator_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason);
 
 /* The body that was read, in r->pool.  NGX_OK; NGX_DECLINED: it is in a file;
  * NGX_ERROR. */

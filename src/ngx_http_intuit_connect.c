@@ -8,8 +8,7 @@
 #include "ngx_http_intuit_exchange.h"
 
 
-static ngx_int_t ngx_http_intuit_connect_consent(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider);
+static ngx_int_t ngx_http_intuit_connect_consent(ngx_http_request_t *r);
 static void ngx_http_intuit_connect_consent_resume(ngx_http_request_t *r);
 static void ngx_http_intuit_connect_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_connect_form(ngx_http_request_t *r,
@@ -23,34 +22,25 @@ static ngx_int_t ngx_http_intuit_connect_answer(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_intuit_connect_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_http_intuit_loc_conf_t  *ilcf;
-
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
-
-    if (ngx_http_intuit_operator_refuses(r, ilcf->action, "GET, POST", &rc)) {
-        return rc;
-    }
-
-    if (r->method == NGX_HTTP_GET) {
-        return ngx_http_intuit_connect_consent(r, ilcf->action);
-    }
-
-    return ngx_http_intuit_operator_read(r, ilcf->action,
-                                         ngx_http_intuit_connect_body);
+    return ngx_http_intuit_operator_handler(r, ngx_http_intuit_connect_consent,
+                                            ngx_http_intuit_connect_body);
 }
 
 
 static ngx_int_t
-ngx_http_intuit_connect_consent(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider)
+ngx_http_intuit_connect_consent(ngx_http_request_t *r)
 {
-    ngx_int_t               rc;
-    ngx_str_t               target;
-    ngx_http_intuit_ctx_t  *ctx;
+    ngx_int_t                    rc;
+    ngx_str_t                    target;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_provider_t  *provider;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
     ctx->attempt.connect = 1;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+    provider = ilcf->action;
 
     if ((ngx_http_intuit_header_in(r, "sec-fetch-mode")
          && !ngx_http_intuit_navigation(r))
@@ -170,8 +160,7 @@ ngx_http_intuit_connect_body(ngx_http_request_t *r)
     }
 
     if (e != NGX_HTTP_INTUIT_E_MAX) {
-        rc = ngx_http_intuit_fail(r, ilcf->action, e, "connect");
-        ngx_http_finalize_request(r, rc);
+        ngx_http_intuit_operator_fail(r, ilcf->action, e, "connect");
         return;
     }
 
@@ -194,11 +183,11 @@ ngx_http_intuit_connect_start(ngx_http_request_t *r,
     rc = ngx_http_intuit_operator_begin(r, provider);
 
     if (rc != NGX_OK) {
-        rc = ngx_http_intuit_fail(r, provider,
-                                  rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
-                                                 : NGX_HTTP_INTUIT_E_STORE,
-                                  "connect");
-        ngx_http_finalize_request(r, rc);
+        ngx_http_intuit_operator_fail(r, provider,
+                                      rc == NGX_BUSY
+                                      ? NGX_HTTP_INTUIT_E_BUSY
+                                      : NGX_HTTP_INTUIT_E_STORE,
+                                      "connect");
         return;
     }
 
@@ -268,17 +257,15 @@ static ngx_int_t
 ngx_http_intuit_connect_refresh(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                        rc;
-    ngx_http_intuit_fetch_t          request;
+    ngx_str_t                        form;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
 
-    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool,
-                                       &ctx->endpoints);
-
+    rc = ngx_http_intuit_endpoints_wait(job, &ctx->endpoints,
+                                        ngx_http_intuit_connect_refresh);
     if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_connect_refresh;
-        return ngx_http_intuit_job_wait(job);
+        return rc;
     }
 
     if (rc != NGX_OK) {
@@ -287,23 +274,14 @@ ngx_http_intuit_connect_refresh(ngx_http_intuit_job_t *job)
                                              "no discovery document");
     }
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
-    if (ngx_intuit_refresh_request(job->pool, &ctx->in.given[0],
-                                   &request.body)
+    if (ngx_intuit_refresh_request(job->pool, &ctx->in.given[0], &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = ctx->endpoints.token_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
-
-    job->step = ngx_http_intuit_exchange_tokens;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
+                                      ngx_http_intuit_exchange_tokens);
 }
 
 

@@ -75,17 +75,8 @@ static ngx_http_intuit_revocations_t  ngx_http_intuit_revocations;
 ngx_int_t
 ngx_http_intuit_disconnect_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_http_intuit_loc_conf_t  *ilcf;
-
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
-
-    if (ngx_http_intuit_operator_refuses(r, ilcf->action, "POST", &rc)) {
-        return rc;
-    }
-
-    return ngx_http_intuit_operator_read(r, ilcf->action,
-                                         ngx_http_intuit_disconnect_body);
+    return ngx_http_intuit_operator_handler(r, NULL,
+                                            ngx_http_intuit_disconnect_body);
 }
 
 
@@ -113,11 +104,11 @@ ngx_http_intuit_disconnect_body(ngx_http_request_t *r)
     }
 
     if (rc != NGX_OK) {
-        rc = ngx_http_intuit_fail(r, provider,
-                                  rc == NGX_DECLINED ? NGX_HTTP_INTUIT_E_BODY
-                                                    : NGX_HTTP_INTUIT_E_STORE,
-                                  "disconnect");
-        ngx_http_finalize_request(r, rc);
+        ngx_http_intuit_operator_fail(r, provider,
+                                      rc == NGX_DECLINED
+                                      ? NGX_HTTP_INTUIT_E_BODY
+                                      : NGX_HTTP_INTUIT_E_STORE,
+                                      "disconnect");
         return;
     }
 
@@ -465,22 +456,16 @@ ngx_http_intuit_revoke_send(ngx_http_intuit_job_t *job)
 {
     u_char                        *p;
     ngx_int_t                      rc;
-    ngx_str_t                     *token;
+    ngx_str_t                      body, *token;
     ngx_intuit_endpoints_t         endpoints;
-    ngx_http_intuit_fetch_t        request;
     ngx_http_intuit_revocation_t  *revocation;
 
     revocation = job->data;
 
-    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool, &endpoints);
-
-    if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_revoke_send;
-        return ngx_http_intuit_job_wait(job);
-    }
-
+    rc = ngx_http_intuit_endpoints_wait(job, &endpoints,
+                                        ngx_http_intuit_revoke_send);
     if (rc != NGX_OK) {
-        return NGX_ERROR;
+        return rc == NGX_AGAIN ? rc : NGX_ERROR;
     }
 
     if (endpoints.revocation_endpoint.len == 0) {
@@ -492,28 +477,21 @@ ngx_http_intuit_revoke_send(ngx_http_intuit_job_t *job)
 
     token = &revocation->token[revocation->n];
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
     p = ngx_pnalloc(job->pool, ngx_intuit_json_escaped_len(token)
                                + sizeof("{\"token\":\"\"}") - 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    request.body.data = p;
+    body.data = p;
     p = ngx_cpymem(p, "{\"token\":\"", sizeof("{\"token\":\"") - 1);
     p = ngx_intuit_json_escape(p, token);
     p = ngx_cpymem(p, "\"}", 2);
-    request.body.len = p - request.body.data;
+    body.len = p - body.data;
 
-    request.post = 1;
-    request.url = endpoints.revocation_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/json");
-
-    job->step = ngx_http_intuit_revoke_result;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_endpoint_post(job, &endpoints.revocation_endpoint,
+                                         "application/json", &body,
+                                         ngx_http_intuit_revoke_result);
 }
 
 

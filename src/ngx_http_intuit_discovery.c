@@ -77,6 +77,56 @@ ngx_http_intuit_endpoints_ready(const ngx_http_intuit_provider_t *provider)
 }
 
 
+ngx_int_t
+ngx_http_intuit_endpoints_wait(ngx_http_intuit_job_t *job,
+    ngx_intuit_endpoints_t *endpoints, ngx_http_intuit_step_pt again)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool, endpoints);
+
+    if (rc == NGX_AGAIN) {
+        job->step = again;
+        return ngx_http_intuit_job_wait(job);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_intuit_endpoint_post(ngx_http_intuit_job_t *job,
+    const ngx_str_t *url, const char *type, const ngx_str_t *body,
+    ngx_http_intuit_step_pt next)
+{
+    ngx_http_intuit_fetch_t  request;
+
+    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
+
+    request.post = 1;
+    request.url = *url;
+    request.authorization = job->provider->basic;
+    request.content_type.data = (u_char *) type;
+    request.content_type.len = ngx_strlen(type);
+    request.body = *body;
+
+    job->step = next;
+
+    return ngx_http_intuit_fetch(job, &request);
+}
+
+
+ngx_int_t
+ngx_http_intuit_token_post(ngx_http_intuit_job_t *job,
+    const ngx_intuit_endpoints_t *endpoints, const ngx_str_t *form,
+    ngx_http_intuit_step_pt next)
+{
+    return ngx_http_intuit_endpoint_post(job, &endpoints->token_endpoint,
+                                         "application/x-www-form-urlencoded",
+                                         form, next);
+}
+
+
 static ngx_int_t
 ngx_http_intuit_document_start(ngx_http_intuit_provider_t *provider)
 {

@@ -22,7 +22,6 @@ struct ngx_http_intuit_runtime_s {
     time_t                    keys_tried;
     ngx_http_intuit_job_t    *keys_job;        /* is reading them now */
 
-    time_t                    refresh_hold;    /* no refresh before */
     ngx_uint_t                refresh_failures; /* in a row */
 
     ngx_event_t               probe;
@@ -47,6 +46,26 @@ ngx_int_t ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
 /* 1: no document is being read. */
 ngx_uint_t ngx_http_intuit_endpoints_ready(
     const ngx_http_intuit_provider_t *provider);
+
+/*
+ * The same for a job: a step returns NGX_AGAIN, and `again` runs in a moment.
+ */
+ngx_int_t ngx_http_intuit_endpoints_wait(ngx_http_intuit_job_t *job,
+    ngx_intuit_endpoints_t *endpoints, ngx_http_intuit_step_pt again);
+
+/*
+ * POSTs to an endpoint as the provider's client (RFC 6749, section 2.3.1, with
+ * both values raw, as Intuit has it).  type: a literal.  A step returns what
+ * this returns; `next` has the answer.
+ */
+ngx_int_t ngx_http_intuit_endpoint_post(ngx_http_intuit_job_t *job,
+    const ngx_str_t *url, const char *type, const ngx_str_t *body,
+    ngx_http_intuit_step_pt next);
+
+/* A form for the token endpoint, the same way. */
+ngx_int_t ngx_http_intuit_token_post(ngx_http_intuit_job_t *job,
+    const ngx_intuit_endpoints_t *endpoints, const ngx_str_t *form,
+    ngx_http_intuit_step_pt next);
 
 /*
  * Fetches the JWK Set: a step may return what this returns.  NGX_AGAIN, or

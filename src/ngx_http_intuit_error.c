@@ -232,7 +232,7 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_TOO_MANY_REQUESTS, "too_soon",
       "The connection was refreshed a moment ago",
       "A connection can be refreshed by hand once a minute.",
-      NGX_LOG_INFO, 0, 0 },
+      NGX_LOG_INFO, 1, 0 },
 
     /* NGX_HTTP_INTUIT_E_TOKEN */
     { NGX_HTTP_UNAUTHORIZED, "invalid_token",
@@ -286,13 +286,15 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
     ngx_http_intuit_fail_log(r, provider, failure, reason);
 
     if (failure->retry_after) {
-        seconds.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        seconds.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
         if (seconds.data == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        seconds.len = ngx_sprintf(seconds.data, "%d",
-                                  NGX_HTTP_INTUIT_RETRY_AFTER)
+        seconds.len = ngx_sprintf(seconds.data, "%T",
+                                  ctx->retry_after > 0
+                                  ? ctx->retry_after
+                                  : NGX_HTTP_INTUIT_RETRY_AFTER)
                       - seconds.data;
 
         if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {

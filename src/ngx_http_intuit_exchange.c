@@ -112,16 +112,19 @@ static ngx_int_t
 ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job)
 {
     u_char                           verifier[NGX_HTTP_INTUIT_COOKIE_LEN];
-    ngx_str_t                        text;
-    ngx_http_intuit_fetch_t          request;
+    ngx_int_t                        rc;
+    ngx_str_t                        text, form;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
     ctx = job->data;
 
-    if (ngx_http_intuit_endpoints_get(job->provider, job->pool,
-                                      &ctx->endpoints)
-        != NGX_OK)
-    {
+    rc = ngx_http_intuit_endpoints_wait(job, &ctx->endpoints,
+                                        ngx_http_intuit_exchange_code);
+    if (rc == NGX_AGAIN) {
+        return rc;
+    }
+
+    if (rc != NGX_OK) {
         return ngx_http_intuit_exchange_fail(job,
                                              NGX_HTTP_INTUIT_E_UNAVAILABLE,
                                              "no discovery document");
@@ -149,24 +152,15 @@ ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job)
                    - verifier;
     }
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
     if (ngx_intuit_code_request(job->pool, &ctx->in.code,
-                                &job->provider->redirect_uri, &text,
-                                &request.body)
+                                &job->provider->redirect_uri, &text, &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = ctx->endpoints.token_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
-
-    job->step = ngx_http_intuit_exchange_tokens;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
+                                      ngx_http_intuit_exchange_tokens);
 }
 
 

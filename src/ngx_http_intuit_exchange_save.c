@@ -228,8 +228,9 @@ ngx_http_intuit_pair_same(const ngx_intuit_pair_t *a,
 
 /*
  * A pair that serves and may do as much stays, and the new one becomes its
- * spare.  Else the new one takes its place, and what can still be refreshed is
- * kept as the spare; a refresh that is under way finds it there.
+ * spare, unless it is the same grant's.  Else the new one takes its place, and
+ * what can still be refreshed is kept as the spare; a refresh that is under
+ * way finds it there.
  */
 
 static void
@@ -241,7 +242,9 @@ ngx_http_intuit_exchange_place(ngx_intuit_connection_t *c,
     if (!c->dead
         && c->current.access_token.len
         && c->current.expires > now
-        && ngx_intuit_scope_covers(&c->current.scope, &pair->scope))
+        && ngx_intuit_scope_covers(&c->current.scope, &pair->scope)
+        && !ngx_intuit_equal(&c->current.refresh_token,
+                             &pair->refresh_token))
     {
         c->spare = *pair;
         return;

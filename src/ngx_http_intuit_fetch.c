@@ -93,6 +93,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     fetch->status = 0;
     fetch->done = 0;
     fetch->sent = 0;
+    fetch->retry_after = 0;
     ngx_str_null(&fetch->answer);
     ngx_str_null(&fetch->tid);
 
@@ -352,6 +353,15 @@ ngx_http_intuit_fetch_answer(ngx_http_request_t *sr,
                == 0)
         {
             ngx_intuit_log_safe(sr->pool, &h[i].value, 64, &fetch->tid);
+        }
+
+        if (h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               sizeof("Retry-After") - 1)
+               == 0)
+        {
+            fetch->retry_after = ngx_intuit_retry_after(&h[i].value,
+                                                        ngx_time());
         }
     }
 

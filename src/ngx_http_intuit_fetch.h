@@ -32,6 +32,7 @@ typedef struct {
     ngx_uint_t     status;
     ngx_str_t      answer;           /* body, at most 64 KiB */
     ngx_str_t      tid;              /* intuit_tid, log-safe; may be empty */
+    time_t         retry_after;      /* s, by the answer; 0: not said */
     unsigned       done:1;
     unsigned       sent:1;           /* it may have reached the server */
 

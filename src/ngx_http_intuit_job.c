@@ -33,6 +33,8 @@ static u_char *ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 static ngx_int_t ngx_http_intuit_parking_enter(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
+static void ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
 static void ngx_http_intuit_parking_init(void);
 static void ngx_http_intuit_parking_timer(ngx_event_t *ev);
 static void ngx_http_intuit_parking_wake(ngx_event_t *ev);
@@ -471,13 +473,9 @@ ngx_http_intuit_parking_enter(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ctx->request = r;
-    ctx->resume = resume;
-    ctx->parked = 1;
+    ngx_http_intuit_parking_resumes(r, ctx, resume);
 
-    ctx->wake.handler = ngx_http_intuit_parking_wake;
-    ctx->wake.data = ctx;
-    ctx->wake.log = r->connection->log;
+    ctx->parked = 1;
 
     ngx_http_intuit_parking.n++;
 
@@ -485,6 +483,29 @@ ngx_http_intuit_parking_enter(ngx_http_request_t *r,
     r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_intuit_defer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_resume_pt resume)
+{
+    ngx_http_intuit_parking_resumes(r, ctx, resume);
+
+    ngx_post_event(&ctx->wake, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume)
+{
+    ctx->request = r;
+    ctx->resume = resume;
+
+    ctx->wake.handler = ngx_http_intuit_parking_wake;
+    ctx->wake.data = ctx;
+    ctx->wake.log = r->connection->log;
 }
 
 

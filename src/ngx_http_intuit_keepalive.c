@@ -1,7 +1,7 @@
 /*
- * Connections that nobody uses: their refresh token is renewed long before it
- * ends.  Every worker looks, a few connections at a time; the lease decides
- * who does it.
+ * Connections that nobody uses: their refresh tokens, those in use and the
+ * spare ones, are renewed long before they end.  Every worker looks, a few
+ * connections at a time; the lease decides who does it.
  */
 
 #include "ngx_http_intuit_refresh.h"
@@ -103,43 +103,50 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 {
     time_t                        now;
     uint64_t                      generation;
-    ngx_uint_t                    i;
+    ngx_uint_t                    i, current, spare;
     ngx_http_intuit_id_t          own;
     ngx_intuit_connection_t       c;
     ngx_http_intuit_provider_t  **provider;
 
     if (ngx_http_intuit_connection_load(imcf->store, id, pool, &c,
                                         &generation)
-        != NGX_OK)
+        != NGX_OK
+        || c.dead)
     {
         return;
     }
 
     now = ngx_time();
-
-    if (c.dead || c.current.refresh_token.len == 0 || now < c.retry_at) {
-        return;
-    }
-
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
 
-        if (!ngx_http_intuit_keepalive_due(provider[i], &c.current, now)
-            || !ngx_http_intuit_refresh_allowed(provider[i], &c, now))
-        {
+        current = ngx_http_intuit_keepalive_due(provider[i], &c.current, now);
+        spare = ngx_http_intuit_keepalive_due(provider[i], &c.spare, now);
+
+        if (!current && !spare) {
             continue;
         }
 
         /* whose is it? */
 
         if (ngx_http_intuit_store_id(&own, "connection", provider[i], &c.realm)
-            == NGX_OK
-            && ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) == 0)
+            != NGX_OK
+            || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
         {
-            (void) ngx_http_intuit_refresh_start(provider[i], id, generation);
-            return;
+            continue;
         }
+
+        if (ngx_http_intuit_refresh_after(provider[i], &c, now) == 0
+            && (current
+                || ngx_http_intuit_refresh_spare_allowed(provider[i], &c,
+                                                         now)))
+        {
+            (void) ngx_http_intuit_refresh_start(provider[i], id, generation,
+                                                 !current);
+        }
+
+        return;
     }
 }
 
@@ -152,7 +159,9 @@ ngx_http_intuit_keepalive_due(const ngx_http_intuit_provider_t *provider,
 
     after = provider->refresh_keepalive;
 
-    if (after == 0 || provider->fetch_conf == NULL) {
+    if (after == 0 || provider->fetch_conf == NULL
+        || pair->refresh_token.len == 0)
+    {
         return 0;
     }
 

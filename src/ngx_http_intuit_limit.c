@@ -14,8 +14,8 @@
 #include "ngx_http_intuit_job.h"
 
 
-#define NGX_HTTP_INTUIT_HOLD      60       /* seconds after a 429 */
-#define NGX_HTTP_INTUIT_HOLD_MAX  300      /* ... if Intuit asks for more */
+#define NGX_HTTP_INTUIT_LIMIT_HOLD      60   /* seconds after a 429 */
+#define NGX_HTTP_INTUIT_LIMIT_HOLD_MAX  300  /* ... if Intuit asks for more */
 
 
 static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
@@ -451,11 +451,11 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ctx->limit.sent = 0;
 
     if (seconds == NGX_ERROR) {
-        seconds = NGX_HTTP_INTUIT_HOLD;
+        seconds = NGX_HTTP_INTUIT_LIMIT_HOLD;
     }
 
     seconds = ngx_max(seconds, 1);
-    seconds = ngx_min(seconds, NGX_HTTP_INTUIT_HOLD_MAX);
+    seconds = ngx_min(seconds, NGX_HTTP_INTUIT_LIMIT_HOLD_MAX);
 
     if (ngx_http_intuit_quota_hold(ctx->limit.store, &ctx->limit.quota.id,
                                    ngx_current_msec, seconds * 1000)

@@ -4,7 +4,14 @@
  */
 
 #include "ngx_http_intuit_fetch.h"
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_provider.h"
+
+
+#define NGX_HTTP_INTUIT_MIXED_UP                                              \
+    "keeps the answers of all companies under one name"
+#define NGX_HTTP_INTUIT_HIDDEN                                                \
+    "with an \"error_page\" for 401 hides the API's 401"
 
 
 /* a parameter of intuit_limit */
@@ -25,6 +32,11 @@ static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+static ngx_uint_t ngx_http_intuit_location_hides(
+    ngx_http_core_loc_conf_t *clcf);
+
+
+extern ngx_module_t  ngx_http_proxy_module;
 
 
 /* what may be sent if nothing is said: a little less than Intuit's own
@@ -189,6 +201,7 @@ ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (ilcf->proxy == NULL
         || ngx_http_intuit_proxy_options(cf, ilcf) != NGX_OK
+        || ngx_http_intuit_peer_add(cf, ilcf->proxy) != NGX_OK
         || ngx_http_intuit_proxy_upstream(cf, ilcf->proxy) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -301,15 +314,25 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     p = ngx_slprintf(text.data, last,
                      "proxy_pass $intuit_api_url;"
                      "proxy_http_version 1.1;"
-                     "proxy_set_header Host $proxy_host;"
-                     "proxy_set_header Connection close;"
+                     "proxy_next_upstream error timeout non_idempotent;"
+                     "proxy_set_header Host $intuit_api_host;"
+                     "proxy_set_header Connection \"\";"
                      "proxy_ignore_headers X-Accel-Redirect;");
+
+#if (NGX_HTTP_CACHE)
+
+    /* not $request_uri, in which "-" is any company; JSON or XML by Accept */
+
+    p = ngx_slprintf(p, last,
+                     "proxy_cache_key \"$intuit_api_url $http_accept\";");
+#endif
 
     if (ca.len) {
         p = ngx_slprintf(p, last,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_name $intuit_api_host;"
                          "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";", &ca);
     }
@@ -323,13 +346,78 @@ ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
 
     if (ngx_http_intuit_conf_text(cf, &text) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "intuit_proxy sets proxy_pass, proxy_http_version "
-                           "and proxy_ssl_* itself: remove them from this "
-                           "location");
+                           "intuit_proxy sets proxy_pass, proxy_http_version, "
+                           "proxy_cache_key and proxy_ssl_* itself: remove "
+                           "them from this location");
         return NGX_ERROR;
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_locations_init(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf)
+{
+    const char                *directive, *why;
+    ngx_uint_t                 i;
+    ngx_http_upstream_conf_t  *ucf;
+    ngx_http_core_loc_conf_t  *clcf, **proxied;
+
+    proxied = imcf->proxied.elts;
+
+    for (i = 0; i < imcf->proxied.nelts; i++) {
+
+        clcf = proxied[i];
+
+        /* what the proxy module's own configuration begins with */
+        ucf = clcf->loc_conf[ngx_http_proxy_module.ctx_index];
+
+        if (ucf->store > 0) {
+            directive = "proxy_store";
+            why = NGX_HTTP_INTUIT_MIXED_UP;
+
+        } else if (ucf->intercept_errors
+                   && ngx_http_intuit_location_hides(clcf))
+        {
+            directive = "proxy_intercept_errors";
+            why = NGX_HTTP_INTUIT_HIDDEN;
+
+        } else {
+            continue;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"%s\" %s: write \"%s off\" into the location \"%V\" "
+                      "of intuit_proxy", directive, why, directive,
+                      &clcf->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_location_hides(ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_uint_t            i;
+    ngx_http_err_page_t  *err_page;
+
+    if (clcf->error_pages == NULL) {
+        return 0;
+    }
+
+    err_page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (err_page[i].status == NGX_HTTP_UNAUTHORIZED) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

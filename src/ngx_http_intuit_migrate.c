@@ -32,17 +32,8 @@ static ngx_int_t ngx_http_intuit_migrate_answer(ngx_http_intuit_job_t *job);
 ngx_int_t
 ngx_http_intuit_migrate_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                    rc;
-    ngx_http_intuit_loc_conf_t  *ilcf;
-
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
-
-    if (ngx_http_intuit_operator_refuses(r, ilcf->action, "POST", &rc)) {
-        return rc;
-    }
-
-    return ngx_http_intuit_operator_read(r, ilcf->action,
-                                         ngx_http_intuit_migrate_body);
+    return ngx_http_intuit_operator_handler(r, NULL,
+                                            ngx_http_intuit_migrate_body);
 }
 
 
@@ -74,8 +65,7 @@ ngx_http_intuit_migrate_body(ngx_http_request_t *r)
     }
 
     if (e != NGX_HTTP_INTUIT_E_MAX) {
-        rc = ngx_http_intuit_fail(r, ilcf->action, e, "migrate");
-        ngx_http_finalize_request(r, rc);
+        ngx_http_intuit_operator_fail(r, ilcf->action, e, "migrate");
         return;
     }
 

@@ -10,6 +10,9 @@
 #define NGX_HTTP_INTUIT_OUTCOME      60      /* s that an outcome is kept */
 
 
+static ngx_int_t ngx_http_intuit_operator_read(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    ngx_http_client_body_handler_pt handler);
 static ngx_uint_t ngx_http_intuit_operator_ready(ngx_http_intuit_ctx_t *ctx);
 
 
@@ -18,45 +21,48 @@ static ngx_uint_t ngx_http_intuit_operator_ready(ngx_http_intuit_ctx_t *ctx);
  * guard that a page of another site could not make a browser pass.
  */
 
-ngx_uint_t
-ngx_http_intuit_operator_refuses(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const char *allow, ngx_int_t *rc)
+ngx_int_t
+ngx_http_intuit_operator_handler(ngx_http_request_t *r,
+    ngx_http_handler_pt get, ngx_http_client_body_handler_pt post)
 {
-    ngx_http_intuit_ctx_t  *ctx;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_provider_t  *provider;
 
     ctx = ngx_http_intuit_get_ctx(r, 1);
     if (ctx == NULL) {
-        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return 1;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+    provider = ilcf->action;
+
     if (!ngx_http_intuit_guarded(r, ctx)) {
-        *rc = ngx_http_intuit_fail(r, provider,
-                                   NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
-        return 1;
+        return ngx_http_intuit_fail(r, provider,
+                                    NGX_HTTP_INTUIT_E_CLIENT_ADDRESS, NULL);
     }
 
     if (ngx_http_intuit_cross_site(r)) {
-        *rc = ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_CROSS_SITE,
-                                   NULL);
-        return 1;
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_CROSS_SITE,
+                                    NULL);
     }
 
-    if (r->method == NGX_HTTP_POST
-        || (r->method == NGX_HTTP_GET && ngx_strncmp(allow, "GET", 3) == 0))
-    {
-        return 0;
+    if (r->method == NGX_HTTP_GET && get) {
+        return get(r);
     }
 
-    *rc = ngx_http_intuit_method_not_allowed(r, provider, allow);
+    if (r->method == NGX_HTTP_POST) {
+        return ngx_http_intuit_operator_read(r, provider, post);
+    }
 
-    return 1;
+    return ngx_http_intuit_method_not_allowed(r, provider,
+                                              get ? "GET, POST" : "POST");
 }
 
 
 /* It stays in memory: a token must never get to a temporary file. */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_intuit_operator_read(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider,
     ngx_http_client_body_handler_pt handler)
@@ -81,6 +87,16 @@ ngx_http_intuit_operator_read(ngx_http_request_t *r,
     rc = ngx_http_read_client_request_body(r, handler);
 
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+void
+ngx_http_intuit_operator_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason)
+{
+    ngx_http_finalize_request(r, ngx_http_intuit_fail(r, provider, error,
+                                                      reason));
 }
 
 
@@ -176,7 +192,6 @@ void
 ngx_http_intuit_operator_wait(ngx_http_request_t *r,
     void (*resume)(ngx_http_request_t *r))
 {
-    ngx_int_t               rc;
     ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
@@ -192,10 +207,8 @@ ngx_http_intuit_operator_wait(ngx_http_request_t *r,
         return;
     }
 
-    rc = ngx_http_intuit_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_BUSY,
-                              "too many requests are waiting");
-
-    ngx_http_finalize_request(r, rc);
+    ngx_http_intuit_operator_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_BUSY,
+                                  "too many requests are waiting");
 }
 
 

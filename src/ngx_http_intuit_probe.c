@@ -145,44 +145,30 @@ static ngx_int_t
 ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                    rc;
-    ngx_str_t                    code, verifier;
+    ngx_str_t                    code, verifier, form;
     ngx_intuit_endpoints_t       endpoints;
-    ngx_http_intuit_fetch_t      request;
     ngx_http_intuit_provider_t  *provider;
 
     provider = job->provider;
 
-    rc = ngx_http_intuit_endpoints_get(provider, job->pool, &endpoints);
-
-    if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_probe_fetch;
-        return ngx_http_intuit_job_wait(job);
-    }
-
+    rc = ngx_http_intuit_endpoints_wait(job, &endpoints,
+                                        ngx_http_intuit_probe_fetch);
     if (rc != NGX_OK) {
-        return NGX_ERROR;
+        return rc == NGX_AGAIN ? rc : NGX_ERROR;
     }
-
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
 
     ngx_str_set(&code, "key-probe");
     ngx_str_null(&verifier);
 
     if (ngx_intuit_code_request(job->pool, &code, &provider->redirect_uri,
-                                &verifier, &request.body)
+                                &verifier, &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = endpoints.token_endpoint;
-    request.authorization = provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
-
-    job->step = ngx_http_intuit_probe_answer;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &endpoints, &form,
+                                      ngx_http_intuit_probe_answer);
 }
 
 

@@ -60,6 +60,13 @@ ngx_int_t ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
 
 /*
+ * Refuses in the locations of intuit_proxy what would come between the API's
+ * answer and this module.  NGX_OK or NGX_ERROR (logged).
+ */
+ngx_int_t ngx_http_intuit_locations_init(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf);
+
+/*
  * Gives every server the URIs of the providers it uses; refuses URIs that
  * collide and a redirect host that no server has.
  */

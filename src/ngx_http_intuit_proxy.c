@@ -3,6 +3,7 @@
  * only.
  */
 
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 
 
@@ -16,6 +17,10 @@ static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
+static ngx_int_t ngx_http_intuit_proxy_peer(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_proxy_request_id(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_token(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_proxy_args(const ngx_str_t *args);
@@ -79,10 +84,14 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    /* a slot is for one who can go at its time */
+    rc = ngx_http_intuit_proxy_peer(r, ctx);
 
-    rc = ngx_http_intuit_proxy_token(r, ctx);
+    if (rc == NGX_OK) {
+        rc = ngx_http_intuit_proxy_token(r, ctx);
+    }
+
     if (rc != NGX_OK) {
+        /* a slot is for one who can go at its time */
         ngx_http_intuit_limit_release(ctx);
         return rc;
     }
@@ -269,7 +278,13 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         goto refused;
     }
 
-    base = &provider->api_url;
+    if (ngx_http_intuit_proxy_request_id(r, ctx, &args) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    base = &provider->peer->base;
+    ctx->api_host = provider->peer->authority;
+
     head = id.data - path.data;
     rest = path.len - head - id.len;
 
@@ -352,6 +367,135 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
     }
 
     (void) ngx_escape_uri(path->data, r->uri.data, r->uri.len, NGX_ESCAPE_URI);
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_known_again(ngx_http_request_t *r)
+{
+    u_char                 *p;
+    ngx_str_t               args, id;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL || ctx->api_url.len == 0) {
+        return 0;
+    }
+
+    args.data = ctx->api_url.data + ctx->api_url.len;
+
+    p = ngx_strlchr(ctx->api_url.data, args.data, '?');
+    if (p == NULL) {
+        return 0;
+    }
+
+    args.len = args.data - (p + 1);
+    args.data = p + 1;
+
+    return ngx_intuit_args_get(r->pool, &args, "requestid", &id) == NGX_OK
+           && id.len;
+}
+
+
+/* an address to go to; NGX_OK, or what the handler returns */
+
+static ngx_int_t
+ngx_http_intuit_proxy_peer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
+
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
+    provider = ctx->api.provider;
+
+    rc = ngx_http_intuit_peer_find(r, provider->peer);
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        ctx->provider = provider;
+
+        if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_peer_ready,
+                                 ngx_http_core_run_phases)
+            == NGX_OK)
+        {
+            return NGX_AGAIN;
+        }
+
+        rc = NGX_BUSY;
+    }
+
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
+                                             : NGX_HTTP_INTUIT_E_UNAVAILABLE,
+                              "the API's host has no address");
+
+    return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/*
+ * Intuit carries a POST out once for each requestid.  Ours is the same whenever
+ * this request is sent.
+ */
+
+static ngx_int_t
+ngx_http_intuit_proxy_request_id(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_str_t *args)
+{
+    u_char                      *p;
+    u_char                       random[16];
+    size_t                       len;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    static ngx_str_t             name = ngx_string("requestid");
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (!ilcf->request_id
+        || r->method != NGX_HTTP_POST
+        || ngx_intuit_args_has(args, &name))
+    {
+        return NGX_OK;
+    }
+
+    if (ctx->request_id.len == 0) {
+
+        len = 2 * sizeof(random);
+
+        ctx->request_id.data = ngx_pnalloc(r->pool, len);
+
+        if (ctx->request_id.data == NULL
+            || ngx_intuit_random(random, sizeof(random)) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_hex_dump(ctx->request_id.data, random, sizeof(random));
+        ctx->request_id.len = len;
+    }
+
+    p = ngx_pnalloc(r->pool, args->len + 1 + name.len + 1
+                             + ctx->request_id.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_sprintf(p, "%V%s%V=%V", args, args->len ? "&" : "", &name,
+                      &ctx->request_id)
+          - p;
+
+    args->data = p;
+    args->len = len;
 
     return NGX_OK;
 }

@@ -12,6 +12,7 @@
  */
 
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_intuit_point.h"
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
@@ -72,11 +73,11 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return expired ? NGX_DECLINED : NGX_OK;
     }
 
-    if (!ngx_http_intuit_refresh_allowed(provider, c, now)) {
+    if (ngx_http_intuit_refresh_after(provider, c, now)) {
         return expired ? NGX_ERROR : NGX_OK;
     }
 
-    rc = ngx_http_intuit_refresh_start(provider, id, generation);
+    rc = ngx_http_intuit_refresh_start(provider, id, generation, 0);
 
     *started = (rc == NGX_OK);
 
@@ -109,17 +110,42 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 }
 
 
-ngx_uint_t
-ngx_http_intuit_refresh_allowed(const ngx_http_intuit_provider_t *provider,
+time_t
+ngx_http_intuit_refresh_after(const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, time_t now)
 {
-    return now >= c->retry_at && now >= provider->runtime->refresh_hold;
+    time_t                held, wait;
+    ngx_http_intuit_id_t  id;
+
+    ngx_memcpy(id.data, provider->identity, NGX_HTTP_INTUIT_ID_LEN);
+
+    held = ngx_http_intuit_held(provider->store, &id, now);
+    wait = c->retry_at - now;
+
+    if (wait > NGX_HTTP_INTUIT_HOLD_MAX) {
+        /* nothing is put off for so long: the clock was set back */
+        wait = 0;
+    }
+
+    return ngx_max(held, wait);
+}
+
+
+ngx_uint_t
+ngx_http_intuit_refresh_spare_allowed(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_connection_t *c, time_t now)
+{
+    ngx_http_intuit_id_t  id;
+
+    return ngx_http_intuit_store_id(&id, "spare", provider, &c->realm)
+           == NGX_OK
+           && ngx_http_intuit_held(provider->store, &id, now) == 0;
 }
 
 
 ngx_int_t
 ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, uint64_t generation)
+    const ngx_http_intuit_id_t *id, uint64_t generation, ngx_uint_t spare)
 {
     time_t                          now;
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
@@ -141,6 +167,8 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
         return rc;
     }
 
+    ngx_intuit_point("lease-taken");
+
     job = ngx_http_intuit_job_create(provider, "refresh");
     if (job == NULL) {
         goto failed;
@@ -155,6 +183,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     ctx->id = *id;
     ctx->generation = generation;
     ctx->abandoned = abandoned;
+    ctx->spare = spare;
     ngx_memcpy(ctx->owner, owner, sizeof(owner));
 
     job->data = ctx;
@@ -211,6 +240,8 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
+    ctx->sent = ctx->spare ? ctx->connection.spare : ctx->connection.current;
+
     if (ctx->abandoned) {
 
         /* the last owner has died with it, and nobody knows how far it got */
@@ -218,6 +249,10 @@ ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job)
         ngx_log_error(NGX_LOG_WARN, job->log, 0,
                       "intuit refresh was left unfinished by another worker, "
                       "realm \"%V\"", &ctx->connection.realm);
+    }
+
+    if (ctx->connection.arrived.access_token.len) {
+        return ngx_http_intuit_refresh_resume(job);
     }
 
     job->step = ngx_http_intuit_refresh_send;
@@ -230,17 +265,15 @@ static ngx_int_t
 ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                       rc;
-    ngx_http_intuit_fetch_t         request;
+    ngx_str_t                       form;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
-    rc = ngx_http_intuit_endpoints_get(job->provider, job->pool,
-                                       &ctx->endpoints);
-
+    rc = ngx_http_intuit_endpoints_wait(job, &ctx->endpoints,
+                                        ngx_http_intuit_refresh_send);
     if (rc == NGX_AGAIN) {
-        job->step = ngx_http_intuit_refresh_send;
-        return ngx_http_intuit_job_wait(job);
+        return rc;
     }
 
     if (rc == NGX_DECLINED) {
@@ -252,24 +285,16 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
         return NGX_ERROR;
     }
 
-    ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
-
-    if (ngx_intuit_refresh_request(job->pool,
-                                   &ctx->connection.current.refresh_token,
-                                   &request.body)
+    if (ngx_intuit_refresh_request(job->pool, &ctx->sent.refresh_token, &form)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    request.post = 1;
-    request.url = ctx->endpoints.token_endpoint;
-    request.authorization = job->provider->basic;
-    ngx_str_set(&request.content_type, "application/x-www-form-urlencoded");
+    ngx_intuit_point("before-request");
 
-    job->step = ngx_http_intuit_refresh_answer;
-
-    return ngx_http_intuit_fetch(job, &request);
+    return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
+                                      ngx_http_intuit_refresh_answer);
 }
 
 
@@ -285,6 +310,8 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
     status = fetch->status;
 
     ctx->tid = fetch->tid;
+
+    ngx_intuit_point("answer-received");
 
     if (fetch->rc != NGX_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
@@ -364,7 +391,7 @@ ngx_http_intuit_refresh_changed(ngx_http_intuit_job_t *job)
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
-    owner = &ctx->connection.current.sub;
+    owner = &ctx->sent.sub;
 
     if (ctx->tokens.id_token.len == 0 || owner->len == 0
         || ngx_intuit_jwt_parse(job->pool, &ctx->tokens.id_token, &jwt,
@@ -495,6 +522,8 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                job->fetch && job->fetch->sent);
     }
 
+    ngx_intuit_point("before-release");
+
     ngx_http_intuit_save_over(&ctx->save);
 
     (void) ngx_http_intuit_connection_release(job->provider->store, &ctx->id,
@@ -504,6 +533,10 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                        c->current.access_token.len);
     ngx_intuit_cleanse(c->current.refresh_token.data,
                        c->current.refresh_token.len);
+    ngx_intuit_cleanse(ctx->sent.access_token.data,
+                       ctx->sent.access_token.len);
+    ngx_intuit_cleanse(ctx->sent.refresh_token.data,
+                       ctx->sent.refresh_token.len);
     ngx_intuit_cleanse(ctx->tokens.access_token.data,
                        ctx->tokens.access_token.len);
     ngx_intuit_cleanse(ctx->tokens.refresh_token.data,

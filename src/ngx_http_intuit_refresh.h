@@ -27,15 +27,22 @@ ngx_int_t ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
     ngx_http_intuit_id_t *id, ngx_uint_t *started);
 
 /*
- * Refreshes however long the access token lasts.  NGX_OK: the job has begun
- * (and may be over); NGX_DECLINED: somebody else is at it, or there is no such
- * connection; NGX_ERROR: it cannot be started.
+ * Refreshes the current pair, or the spare one, however long its access token
+ * lasts.  NGX_OK: the job has begun (and may be over); NGX_DECLINED: somebody
+ * else is at it, or there is no such connection; NGX_ERROR: it cannot be
+ * started.
  */
 ngx_int_t ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, uint64_t generation);
+    const ngx_http_intuit_id_t *id, uint64_t generation, ngx_uint_t spare);
 
-/* 0: the connection or the provider has failed too short a time ago. */
-ngx_uint_t ngx_http_intuit_refresh_allowed(
+/* 1: the spare pair may be refreshed; it has not failed a moment ago. */
+ngx_uint_t ngx_http_intuit_refresh_spare_allowed(
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_connection_t *c,
+    time_t now);
+
+/* Seconds to wait, because the connection or the provider has failed too
+ * short a time ago; 0: none. */
+time_t ngx_http_intuit_refresh_after(
     const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, time_t now);
 
@@ -76,7 +83,8 @@ typedef struct {
     u_char                            owner[NGX_HTTP_INTUIT_LEASE_LEN];
     uint64_t                          generation;
     ngx_intuit_connection_t           connection;   /* as loaded last */
-    ngx_intuit_pair_t                 sent;         /* ... before that */
+    ngx_intuit_pair_t                 sent;         /* ... before that, the
+                                                     * one to refresh */
     ngx_intuit_endpoints_t            endpoints;
 
     ngx_http_intuit_refresh_result_e  result;
@@ -87,9 +95,11 @@ typedef struct {
 
     ngx_http_intuit_save_t            save;
 
+    unsigned                          spare:1;      /* it is the spare one */
     unsigned                          abandoned:1;  /* by the last owner */
     unsigned                          maybe_sent:1;
     unsigned                          saved:1;
+    unsigned                          noted:1;      /* in the store */
     unsigned                          unsaved:1;    /* and it was said */
 } ngx_http_intuit_refresh_ctx_t;
 
@@ -100,7 +110,18 @@ typedef struct {
  */
 ngx_int_t ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job);
 
-/* Puts the provider's other refreshes off as well, if it is the provider. */
+/* Brings what has arrived into one of the connection's pairs. */
+void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
+    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+
+/* Notes what has arrived in the store, before it is in its file. */
+void ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job);
+
+/* Saves what was noted by one who was killed: a step. */
+ngx_int_t ngx_http_intuit_refresh_resume(ngx_http_intuit_job_t *job);
+
+/* Puts the provider's other refreshes off as well, if it is the provider; and
+ * that of a spare pair for an hour, as there is time. */
 void ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job);
 
 

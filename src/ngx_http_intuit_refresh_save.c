@@ -11,6 +11,7 @@
 #define NGX_HTTP_INTUIT_SAVE_TRIES      8
 #define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
 #define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
+#define NGX_HTTP_INTUIT_SPARE_HOLD      3600    /* s after a failure */
 #define NGX_HTTP_INTUIT_FAILURES_MAX    3       /* in a row, of a provider */
 
 
@@ -26,13 +27,14 @@ static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_late(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
-static void ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
-    ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
+static void ngx_http_intuit_refresh_forget(ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_bury(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair);
 static void ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c);
+static void ngx_http_intuit_refresh_say_spare(ngx_http_intuit_job_t *job,
     const ngx_intuit_connection_t *c);
 static ngx_uint_t ngx_http_intuit_refresh_is(
     const ngx_http_intuit_refresh_ctx_t *ctx, const char *error);
@@ -59,6 +61,8 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
 
         /* tokens: into their file before anybody uses them */
+
+        ngx_http_intuit_refresh_note(job);
 
         ctx->save.merge = ngx_http_intuit_refresh_merge;
         ctx->save.next = ngx_http_intuit_refresh_saved;
@@ -127,12 +131,6 @@ ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
         return NGX_DECLINED;
     }
 
-    /* the pair that was sent stays known */
-
-    if (ctx->sent.access_token.len == 0) {
-        ctx->sent = ctx->connection.current;
-    }
-
     rc = ngx_http_intuit_refresh_apply(job, c);
 
     if (rc == NGX_OK) {
@@ -161,9 +159,18 @@ ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
                       "intuit refresh came too late: the connection has "
                       "other tokens now, realm \"%V\"", &c->realm);
 
+        if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
+            || c->arrived.access_token.len == 0)
+        {
+            ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
+            return NGX_DONE;
+        }
+
         ctx->result = NGX_HTTP_INTUIT_REFRESH_OVER;
 
-        return NGX_DONE;
+        ngx_http_intuit_refresh_forget(c);
+
+        return NGX_OK;
     }
 
     c->tid = ctx->tid;
@@ -249,12 +256,6 @@ ngx_http_intuit_refresh_reread(ngx_http_intuit_job_t *job)
 
     ctx = job->data;
 
-    /* the pair that was sent stays known */
-
-    if (ctx->sent.access_token.len == 0) {
-        ctx->sent = ctx->connection.current;
-    }
-
     rc = ngx_http_intuit_connection_load(job->provider->store, &ctx->id,
                                          job->pool, &c, &ctx->generation);
     if (rc != NGX_OK) {
@@ -278,10 +279,6 @@ ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
     token = &ctx->sent.access_token;
-
-    if (token->len == 0) {
-        return &c->current;
-    }
 
     if (c->current.access_token.len == token->len
         && ngx_memcmp(c->current.access_token.data, token->data, token->len)
@@ -342,7 +339,7 @@ ngx_http_intuit_refresh_late(ngx_http_intuit_job_t *job,
 }
 
 
-static void
+void
 ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_intuit_pair_t *pair)
 {
@@ -352,6 +349,8 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
     ctx = job->data;
     tokens = &ctx->tokens;
 
+    ngx_http_intuit_refresh_forget(c);
+
     pair->access_token = tokens->access_token;
     pair->refreshed = ctx->received;
     pair->expires = ctx->received + tokens->expires_in;
@@ -360,6 +359,14 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
 
     if (tokens->refresh_token.len) {
         pair->refresh_token = tokens->refresh_token;
+    }
+
+    if (pair == &c->current
+        && ngx_intuit_equal(&c->spare.refresh_token,
+                            &ctx->sent.refresh_token))
+    {
+        /* no grant of its own, and the next one to send it would be refused */
+        ngx_memzero(&c->spare, sizeof(ngx_intuit_pair_t));
     }
 
     if (tokens->scope.len) {
@@ -383,6 +390,16 @@ ngx_http_intuit_refresh_renewed(ngx_http_intuit_job_t *job,
 }
 
 
+/* what had arrived is in a pair now, or of no use */
+
+static void
+ngx_http_intuit_refresh_forget(ngx_intuit_connection_t *c)
+{
+    ngx_memzero(&c->arrived, sizeof(ngx_intuit_pair_t));
+    ngx_str_null(&c->renews);
+}
+
+
 static void
 ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c)
@@ -399,6 +416,10 @@ ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
 
     if (ngx_http_intuit_refresh_is(ctx, "invalid_client")) {
         wait = NGX_HTTP_INTUIT_CLIENT_HOLD;
+    }
+
+    if (job->fetch && job->fetch->done) {
+        wait = ngx_max(wait, job->fetch->retry_after);
     }
 
     c->retry_at = now + wait;
@@ -454,6 +475,11 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
 
+    if (ctx->spare) {
+        ngx_http_intuit_refresh_say_spare(job, c);
+        return;
+    }
+
     switch (ctx->result) {
 
     case NGX_HTTP_INTUIT_REFRESH_RENEWED:
@@ -487,39 +513,86 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
 }
 
 
+/* nobody needs it just now */
+
+static void
+ngx_http_intuit_refresh_say_spare(ngx_http_intuit_job_t *job,
+    const ngx_intuit_connection_t *c)
+{
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+        ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                      "intuit refresh of the spare tokens succeeded, "
+                      "realm \"%V\", intuit_tid: \"%V\"", &c->realm,
+                      &c->tid);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                  "intuit refresh of the spare tokens failed: %s%s, "
+                  "realm \"%V\", intuit_tid: \"%V\"", ctx->error,
+                  ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD
+                  ? ", they are dropped" : "", &c->realm, &c->tid);
+}
+
+
 /*
- * Keeps this worker's other connections of the provider from asking as well:
- * at once after invalid_client, else after several failures in a row.
+ * Keeps the provider's other connections from asking as well, in all workers:
+ * at once after invalid_client or when Intuit says for how long, else after
+ * several failures in a row.
  */
 
 void
 ngx_http_intuit_refresh_hold(ngx_http_intuit_job_t *job)
 {
+    time_t                          now, wait;
+    ngx_http_intuit_id_t            id;
     ngx_http_intuit_runtime_t      *rt;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
     rt = job->provider->runtime;
+    wait = 0;
 
     if (ngx_http_intuit_refresh_is(ctx, "invalid_client")) {
-        rt->refresh_hold = ngx_time() + NGX_HTTP_INTUIT_CLIENT_HOLD;
-        return;
-    }
+        wait = NGX_HTTP_INTUIT_CLIENT_HOLD;
 
-    if (ngx_http_intuit_refresh_is(ctx, "refused")
-        || ngx_http_intuit_refresh_is(ctx, "not_saved"))
+    } else if (!ngx_http_intuit_refresh_is(ctx, "refused")
+               && !ngx_http_intuit_refresh_is(ctx, "not_saved"))
     {
-        /* it answers: this is about one connection */
-        return;
+        /* what answers is about one connection only */
+
+        rt->refresh_failures++;
+
+        if (rt->refresh_failures >= NGX_HTTP_INTUIT_FAILURES_MAX) {
+            wait = ngx_http_intuit_refresh_backoff(
+                                             rt->refresh_failures
+                                             - NGX_HTTP_INTUIT_FAILURES_MAX
+                                             + 1);
+        }
+
+        if (job->fetch && job->fetch->done) {
+            wait = ngx_max(wait, job->fetch->retry_after);
+        }
     }
 
-    rt->refresh_failures++;
+    now = ngx_time();
 
-    if (rt->refresh_failures >= NGX_HTTP_INTUIT_FAILURES_MAX) {
-        rt->refresh_hold = ngx_time()
-                           + ngx_http_intuit_refresh_backoff(
-                                 rt->refresh_failures
-                                 - NGX_HTTP_INTUIT_FAILURES_MAX + 1);
+    if (ctx->spare
+        && ngx_http_intuit_store_id(&id, "spare", job->provider,
+                                    &ctx->connection.realm)
+           == NGX_OK)
+    {
+        ngx_http_intuit_hold(job->provider->store, &id,
+                             now + NGX_HTTP_INTUIT_SPARE_HOLD, now);
+    }
+
+    if (wait) {
+        ngx_memcpy(id.data, job->provider->identity, NGX_HTTP_INTUIT_ID_LEN);
+        ngx_http_intuit_hold(job->provider->store, &id, now + wait, now);
     }
 }
 

@@ -22,7 +22,9 @@ ngx_http_intuit_refresh_view(ngx_http_request_t *r,
 
     ctx->refresh_status = "failed";
 
-    if (ctx->waits && ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
+    if ((ctx->waits || ctx->replayed)
+        && ngx_http_intuit_refresh_reload(r, view) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -34,8 +36,15 @@ ngx_http_intuit_refresh_view(ngx_http_request_t *r,
                                      &ctx->connection, &started);
 
         if (rc == NGX_OK) {
-            ctx->refresh_status = ctx->waits ? "waited"
-                                             : started ? "started" : "fresh";
+            ctx->refresh_status = ctx->replayed ? "replayed"
+                                  : ctx->waits ? "waited"
+                                  : started ? "started" : "fresh";
+        }
+
+        if (rc == NGX_ERROR) {
+            ctx->retry_after = ngx_http_intuit_refresh_after(view->provider,
+                                                  &view->loaded.connection,
+                                                  ngx_time());
         }
 
         if (rc != NGX_AGAIN) {

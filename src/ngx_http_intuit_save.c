@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_intuit_state.h"
+#include "ngx_intuit_point.h"
 
 
 #define NGX_HTTP_INTUIT_SAVE_TRIES  8
@@ -75,6 +76,8 @@ ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_job_wait(job);
     }
 
+    ngx_intuit_point("file-locked");
+
     /* a failed disk is no reason to let a connection end */
 
     job->step = save->next;
@@ -142,6 +145,8 @@ ngx_http_intuit_save_try(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_save_store(job, 0);
     }
 
+    ngx_intuit_point("before-file");
+
     save->op = ngx_http_intuit_state_save(job->provider, &save->id,
                                           save->generation, &save->encoded);
     if (save->op == NULL) {
@@ -196,6 +201,8 @@ ngx_http_intuit_save_store(ngx_http_intuit_job_t *job, uint64_t next)
 
     save = job->save;
 
+    ngx_intuit_point("before-store");
+
     rc = ngx_http_intuit_connection_replace(job->provider->store, &save->id,
                                             &save->encoded, &save->generation,
                                             next, ngx_time());
@@ -203,6 +210,8 @@ ngx_http_intuit_save_store(ngx_http_intuit_job_t *job, uint64_t next)
         /* another worker was faster */
         return ngx_http_intuit_save_try(job);
     }
+
+    ngx_intuit_point("after-store");
 
     return ngx_http_intuit_save_end(job, rc);
 }

@@ -153,7 +153,9 @@ ngx_http_intuit_session_refresh(ngx_http_request_t *r,
                                     NULL);
     }
 
-    if (!ngx_http_intuit_refresh_allowed(provider, c, ngx_time())) {
+    ctx->retry_after = ngx_http_intuit_refresh_after(provider, c, ngx_time());
+
+    if (ctx->retry_after > 0) {
         return ngx_http_intuit_fail(r, provider,
                                     NGX_HTTP_INTUIT_E_UNAVAILABLE,
                                     "a refresh has failed a moment ago");
@@ -169,7 +171,7 @@ ngx_http_intuit_session_refresh(ngx_http_request_t *r,
     ctx->generation = ctx->auth.loaded.generation;
 
     rc = ngx_http_intuit_refresh_start(provider, &ctx->connection,
-                                       ctx->generation);
+                                       ctx->generation, 0);
 
     if (rc == NGX_ERROR || ngx_http_intuit_refresh_ready(ctx)) {
         return ngx_http_intuit_session_refreshed(r, ctx);
@@ -197,7 +199,7 @@ ngx_http_intuit_session_claim(ngx_http_request_t *r,
 {
     time_t                       now;
     ngx_int_t                    rc;
-    ngx_str_t                    seconds, *realm;
+    ngx_str_t                   *realm;
     ngx_http_intuit_id_t         id;
     ngx_http_intuit_login_t      claim;
     ngx_http_intuit_provider_t  *provider;
@@ -221,19 +223,7 @@ ngx_http_intuit_session_claim(ngx_http_request_t *r,
                                      &claim);
 
     if (rc == NGX_DECLINED) {
-
-        seconds.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-        if (seconds.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        seconds.len = ngx_sprintf(seconds.data, "%T",
-                                  ngx_max(claim.deadline - now, 1))
-                      - seconds.data;
-
-        if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        ctx->retry_after = ngx_max(claim.deadline - now, 1);
 
         return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_TOO_SOON,
                                     NULL);
@@ -291,6 +281,9 @@ ngx_http_intuit_session_refreshed(ngx_http_request_t *r,
     if (c->current.access_token.len == old.len
         && ngx_memcmp(c->current.access_token.data, old.data, old.len) == 0)
     {
+        ctx->retry_after = ngx_http_intuit_refresh_after(provider, c,
+                                                         ngx_time());
+
         return ngx_http_intuit_fail(r, provider,
                                     NGX_HTTP_INTUIT_E_UNAVAILABLE,
                                     "the refresh has failed");

@@ -9,6 +9,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_intuit_state_file.h"
+#include "ngx_intuit_point.h"
 
 #include <sys/file.h>
 
@@ -84,6 +85,8 @@ ngx_http_intuit_state_write(ngx_http_intuit_state_work_t *work)
     if (rc != NGX_OK) {
         goto done;
     }
+
+    ngx_intuit_point("file-synced");
 
     state = work->state;
     generation = older.elts;
@@ -327,6 +330,8 @@ ngx_http_intuit_state_put(ngx_http_intuit_state_work_t *work, int dir)
 
     rc = ngx_http_intuit_state_fill(work, dir, temp, &sealed);
 
+    ngx_intuit_point("file-written");
+
     if (rc == NGX_OK
         && renameat(dir, (char *) temp, dir, (char *) name) == -1)
     {
@@ -337,6 +342,8 @@ ngx_http_intuit_state_put(ngx_http_intuit_state_work_t *work, int dir)
         (void) unlinkat(dir, (char *) temp, 0);
         return rc;
     }
+
+    ngx_intuit_point("file-renamed");
 
     if (fsync(dir) == -1) {
         return ngx_http_intuit_state_failed(work, "fsync directory");

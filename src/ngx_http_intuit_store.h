@@ -26,6 +26,8 @@
 
 #define NGX_HTTP_INTUIT_ID_LEN       32
 #define NGX_HTTP_INTUIT_LEASE_LEN    16
+#define NGX_HTTP_INTUIT_HOLD_MAX     3600     /* seconds */
+#define NGX_HTTP_INTUIT_CURE_PAUSE   60       /* seconds */
 #define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
 
 
@@ -229,8 +231,12 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
 ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
     ngx_uint_t max);
-/* The same with a new generation of the caller's: `next` is greater than all
- * that this connection ever had.  0: the store's to choose. */
+
+/*
+ * The same with a new generation of the caller's: `next` is greater than all
+ * that this connection ever had, or the one that it has: then nobody who waits
+ * takes notice.  0: the store's to choose.
+ */
 ngx_int_t ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, uint64_t next, time_t now);
@@ -266,6 +272,30 @@ ngx_int_t ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t now, uint64_t *generation,
     ngx_uint_t *leased);
+
+/*
+ * Puts something off for all workers (a provider's refreshes) until then, if it
+ * is not put off for longer already.  Of many such things the one that is put
+ * off for the shortest time is forgotten.
+ */
+void ngx_http_intuit_hold(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t until, time_t now);
+
+/* Seconds until then; 0: it is not put off. */
+time_t ngx_http_intuit_held(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
+
+/*
+ * An API refuses this connection's current token.  NGX_OK: a refresh may cure
+ * that; NGX_DECLINED: one that cured nothing is too short a time ago, or there
+ * is no such connection.
+ */
+ngx_int_t ngx_http_intuit_connection_curable(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
+
+/* A refresh has cured nothing: none for this reason for 60 seconds. */
+void ngx_http_intuit_connection_uncured(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now);
 
 /*
  * Claims a login attempt, once.  NGX_OK: the caller owns it and must end it

@@ -152,16 +152,18 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     if (old != NULL) {
         record->quota = old->quota;
         record->leased = old->leased;
+        record->uncured = old->uncured;
         ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
 
-        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
-                                   &old->record);
+        ngx_http_intuit_shm_exchange(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                     &old->record, &record->record, size);
+
+    } else {
+        ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
+                                   &record->record, id, size);
     }
 
-    ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
-                               &record->record, id, size);
-
-    *generation = record->generation;
+    *generation = next;
 
     ngx_http_intuit_shm_unlock(store);
 

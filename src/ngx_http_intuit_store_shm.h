@@ -12,12 +12,11 @@
  * are therefore set anew before each use.)
  *
  * The only lock is shpool->mutex: it is the one that the master process
- * unlocks when a worker dies with it.  A record is filled before it is
- * linked, and linked into its tree first and into its queue last; it is
- * unlinked the other way round.  So whoever dies between these steps leaves
- * at worst a record that is in no queue, which every function here bears.
- * (Nobody can help one who is killed while a tree is being balanced, or in
- * the slab allocator: so it is with every shared zone of nginx.)
+ * unlocks when a worker dies with it.  Who takes it says so in the header, and
+ * who finds this said there was preceded by one who was killed: the zone is
+ * built again then (ngx_http_intuit_store_shm_rebuild.c), from its queues.
+ * Therefore a record is filled before it is linked, and when it takes the
+ * place of another one, that one leaves the queue after it has come.
  */
 
 #ifndef _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_
@@ -33,9 +32,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000003
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000005
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       3
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       5
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -43,6 +42,7 @@
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
 #define NGX_HTTP_INTUIT_SHM_REALM_MAX    32
+#define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
 
@@ -84,6 +84,7 @@ typedef struct {
     time_t                          expires;     /* the token; 0: none */
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    time_t                          uncured;     /* when; 0: never */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;
@@ -142,6 +143,11 @@ typedef struct {
 } ngx_http_intuit_shm_index_t;
 
 typedef struct {
+    ngx_http_intuit_id_t            id;
+    time_t                          until;
+} ngx_http_intuit_shm_hold_t;
+
+typedef struct {
     uint32_t                        magic;
     uint32_t                        layout;
     ngx_http_intuit_shm_index_t     index[NGX_HTTP_INTUIT_SHM_KINDS];
@@ -152,6 +158,8 @@ typedef struct {
     ngx_uint_t                      evicted;     /* sessions */
     ngx_uint_t                      unsaid;      /* ... and not yet logged */
     time_t                          warned;
+    ngx_http_intuit_shm_hold_t      holds[NGX_HTTP_INTUIT_SHM_HOLDS];
+    ngx_uint_t                      busy;        /* somebody has the lock */
 } ngx_http_intuit_shm_t;
 
 /* the caller's memory for what is handed out */
@@ -169,6 +177,7 @@ struct ngx_http_intuit_store_s {
     ngx_uint_t                      say;         /* when unlocked */
     size_t                          guess;       /* what a load needs */
     unsigned                        locked:1;    /* by this process */
+    unsigned                        rebuilt:1;   /* ... and to be logged */
     unsigned                        durable:1;   /* connections are in files */
 };
 
@@ -195,6 +204,20 @@ void ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store);
 
 /* Logs what is to be said; in debug builds verifies first. */
 void ngx_http_intuit_shm_unlock(ngx_http_intuit_store_t *store);
+
+/* Makes the header in an empty zone.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_shm_create(ngx_http_intuit_store_t *store,
+    void *(*alloc)(ngx_slab_pool_t *shpool, size_t size));
+
+/* NULL: the record is what it says; else what is wrong. */
+const char *ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
+    const ngx_http_intuit_shm_record_t *record);
+
+
+/* -- ngx_http_intuit_store_shm_rebuild.c: under the lock ----------------- */
+
+/* Builds the zone again from its records; header and records move. */
+void ngx_http_intuit_shm_rebuild(ngx_http_intuit_store_t *store);
 
 
 /* -- ngx_http_intuit_store_shm.c ------------------------------------------ */
@@ -244,6 +267,11 @@ void *ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
 void ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *record,
     const ngx_http_intuit_id_t *id, size_t size);
+
+/* The same in the place of another one of this id, which is freed. */
+void ngx_http_intuit_shm_exchange(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *old,
+    ngx_http_intuit_shm_record_t *record, size_t size);
 
 /* Unlinks, overwrites and frees a record. */
 void ngx_http_intuit_shm_remove(ngx_http_intuit_store_t *store,

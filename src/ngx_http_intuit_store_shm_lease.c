@@ -11,6 +11,10 @@
 #include "ngx_http_intuit_store_shm.h"
 
 
+static ngx_http_intuit_shm_hold_t *ngx_http_intuit_shm_hold(
+    ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id);
+
+
 ngx_int_t
 ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
@@ -107,6 +111,54 @@ ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
 }
 
 
+ngx_int_t
+ngx_http_intuit_connection_curable(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_int_t                          rc;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    /* a time that is yet to come: the clock was set back */
+
+    if (connection != NULL
+        && (now < connection->uncured
+            || now - connection->uncured >= NGX_HTTP_INTUIT_CURE_PAUSE))
+    {
+        rc = NGX_OK;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+void
+ngx_http_intuit_connection_uncured(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        connection->uncured = now;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
 ngx_uint_t
 ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
@@ -160,4 +212,83 @@ ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_unlock(store);
 
     return generation;
+}
+
+
+void
+ngx_http_intuit_hold(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t until, time_t now)
+{
+    ngx_http_intuit_shm_hold_t  *hold;
+
+    until = ngx_min(until, now + NGX_HTTP_INTUIT_HOLD_MAX);
+
+    ngx_http_intuit_shm_lock(store);
+
+    hold = ngx_http_intuit_shm_hold(store, id);
+
+    if (hold->until < until
+        || hold->until > now + NGX_HTTP_INTUIT_HOLD_MAX
+        || ngx_memcmp(hold->id.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
+    {
+        hold->id = *id;
+        hold->until = until;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
+time_t
+ngx_http_intuit_held(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t now)
+{
+    time_t                       until;
+    ngx_http_intuit_shm_hold_t  *hold;
+
+    until = 0;
+
+    ngx_http_intuit_shm_lock(store);
+
+    hold = ngx_http_intuit_shm_hold(store, id);
+
+    if (ngx_memcmp(hold->id.data, id->data, NGX_HTTP_INTUIT_ID_LEN) == 0) {
+        until = hold->until;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    /* later than any can be: the clock was set back */
+
+    return (until > now && until <= now + NGX_HTTP_INTUIT_HOLD_MAX)
+           ? until - now : 0;
+}
+
+
+/* the id's own, else the one whose time comes first */
+
+static ngx_http_intuit_shm_hold_t *
+ngx_http_intuit_shm_hold(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_uint_t                   i;
+    ngx_http_intuit_shm_hold_t  *hold, *first;
+
+    hold = store->shm->holds;
+    first = hold;
+
+    for (i = 0; i < NGX_HTTP_INTUIT_SHM_HOLDS; i++) {
+
+        if (ngx_memcmp(hold[i].id.data, id->data, NGX_HTTP_INTUIT_ID_LEN)
+            == 0)
+        {
+            return &hold[i];
+        }
+
+        if (hold[i].until < first->until) {
+            first = &hold[i];
+        }
+    }
+
+    return first;
 }

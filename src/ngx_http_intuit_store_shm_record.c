@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include "ngx_http_intuit_store_shm.h"
 #include "ngx_intuit_crypto.h"
+#include "ngx_intuit_point.h"
 
 
 /*
@@ -30,6 +31,9 @@
 
 static void ngx_http_intuit_shm_insert_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static void ngx_http_intuit_shm_head(ngx_http_intuit_shm_kind_e kind,
+    ngx_http_intuit_shm_record_t *record, const ngx_http_intuit_id_t *id,
+    size_t size);
 static ngx_int_t ngx_http_intuit_shm_cmp(ngx_rbtree_key_t key,
     const ngx_http_intuit_id_t *id, const ngx_rbtree_node_t *node);
 static void *ngx_http_intuit_shm_get(ngx_http_intuit_store_t *store,
@@ -184,13 +188,7 @@ ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
 
     ngx_http_intuit_shm_assert_locked(store);
 
-    record->magic = ngx_http_intuit_shm_magics[kind];
-    record->size = (uint32_t) size;
-    record->id = *id;
-    record->node.key = ngx_http_intuit_shm_key(id);
-
-    /* a queue of its own, so that leaving a queue it never joined is safe */
-    ngx_queue_init(&record->queue);
+    ngx_http_intuit_shm_head(kind, record, id, size);
 
     index = &store->shm->index[kind];
 
@@ -203,7 +201,89 @@ ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
     ngx_rbtree_insert(&index->tree, &record->node);
     index->count++;
 
+    ngx_memory_barrier();
+
+    ngx_intuit_point("zone-insert");
+
     ngx_queue_insert_head(&index->queue, &record->queue);
+}
+
+
+static void
+ngx_http_intuit_shm_head(ngx_http_intuit_shm_kind_e kind,
+    ngx_http_intuit_shm_record_t *record, const ngx_http_intuit_id_t *id,
+    size_t size)
+{
+    record->magic = ngx_http_intuit_shm_magics[kind];
+    record->size = (uint32_t) size;
+    record->id = *id;
+    record->node.key = ngx_http_intuit_shm_key(id);
+
+    /* a queue of its own, so that leaving a queue it never joined is safe */
+    ngx_queue_init(&record->queue);
+}
+
+
+void
+ngx_http_intuit_shm_exchange(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *old,
+    ngx_http_intuit_shm_record_t *record, size_t size)
+{
+    ngx_rbtree_t                 *tree;
+    ngx_rbtree_node_t            *node;
+    ngx_http_intuit_shm_index_t  *index;
+
+    ngx_http_intuit_shm_assert_locked(store);
+
+    ngx_http_intuit_shm_head(kind, record, &old->id, size);
+
+    ngx_memory_barrier();
+
+    index = &store->shm->index[kind];
+    tree = &index->tree;
+
+    /* the queue is what the zone is built again from */
+
+    ngx_queue_insert_head(&index->queue, &record->queue);
+
+    ngx_memory_barrier();
+
+    ngx_intuit_point("zone-twice");
+
+    /* the tree keeps its shape: one node is another one from now on */
+
+    record->node = old->node;
+    node = &record->node;
+
+    if (tree->root == &old->node) {
+        tree->root = node;
+
+    } else if (node->parent->left == &old->node) {
+        node->parent->left = node;
+
+    } else {
+        node->parent->right = node;
+    }
+
+    ngx_intuit_point("zone-exchange");
+
+    if (node->left != tree->sentinel) {
+        node->left->parent = node;
+    }
+
+    if (node->right != tree->sentinel) {
+        node->right->parent = node;
+    }
+
+    ngx_memory_barrier();
+
+    ngx_queue_remove(&old->queue);
+
+    ngx_memory_barrier();
+
+    ngx_http_intuit_shm_free(store, old, old->size);
+
+    ngx_intuit_point("zone-exchanged");
 }
 
 
@@ -230,6 +310,10 @@ ngx_http_intuit_shm_remove(ngx_http_intuit_store_t *store,
 
     ngx_queue_remove(&record->queue);
     ngx_queue_init(&record->queue);
+
+    ngx_memory_barrier();
+
+    ngx_intuit_point("zone-remove");
 
     ngx_rbtree_delete(&index->tree, &record->node);
     index->count--;

@@ -5,6 +5,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_intuit_store_shm.h"
+#include "ngx_intuit_point.h"
 
 
 static ngx_int_t ngx_http_intuit_shm_init_zone(ngx_shm_zone_t *zone,
@@ -18,9 +19,6 @@ static void ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store);
 static const char *ngx_http_intuit_shm_check(ngx_http_intuit_store_t *store);
 static const char *ngx_http_intuit_shm_check_tree(
     ngx_http_intuit_store_t *store, ngx_http_intuit_shm_kind_e kind);
-static const char *ngx_http_intuit_shm_check_record(
-    ngx_http_intuit_shm_kind_e kind,
-    const ngx_http_intuit_shm_record_t *record);
 static const char *ngx_http_intuit_shm_check_queue(
     ngx_http_intuit_store_t *store, ngx_http_intuit_shm_kind_e kind,
     ngx_queue_t *queue, ngx_uint_t *count);
@@ -70,15 +68,10 @@ ngx_http_intuit_store_durable(ngx_http_intuit_store_t *store)
 static ngx_int_t
 ngx_http_intuit_shm_init_zone(ngx_shm_zone_t *zone, void *data)
 {
-    size_t                    len;
-    ngx_slab_pool_t          *shpool;
-    ngx_http_intuit_shm_t    *shm;
     ngx_http_intuit_store_t  *store;
 
     store = zone->data;
-
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    store->shpool = shpool;
+    store->shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     if (data != NULL || zone->shm.exists) {
         return ngx_http_intuit_shm_adopt(zone);
@@ -88,21 +81,37 @@ ngx_http_intuit_shm_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    len = sizeof(" in intuit_shared_zone \"\"") + zone->shm.name.len;
+    return ngx_http_intuit_shm_create(store, ngx_slab_alloc);
+}
 
-    shpool->log_ctx = ngx_slab_alloc(shpool, len);
+
+ngx_int_t
+ngx_http_intuit_shm_create(ngx_http_intuit_store_t *store,
+    void *(*alloc)(ngx_slab_pool_t *shpool, size_t size))
+{
+    size_t                  len;
+    ngx_str_t              *name;
+    ngx_slab_pool_t        *shpool;
+    ngx_http_intuit_shm_t  *shm;
+
+    shpool = store->shpool;
+    name = &store->zone->shm.name;
+
+    len = sizeof(" in intuit_shared_zone \"\"") + name->len;
+
+    shpool->log_ctx = alloc(shpool, len);
     if (shpool->log_ctx == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(shpool->log_ctx, " in intuit_shared_zone \"%V\"%Z",
-                &zone->shm.name);
+    ngx_sprintf(shpool->log_ctx, " in intuit_shared_zone \"%V\"%Z", name);
 
-    shm = ngx_slab_calloc(shpool, sizeof(ngx_http_intuit_shm_t));
+    shm = alloc(shpool, sizeof(ngx_http_intuit_shm_t));
     if (shm == NULL) {
         return NGX_ERROR;
     }
 
+    ngx_memzero(shm, sizeof(ngx_http_intuit_shm_t));
     ngx_http_intuit_shm_init(shm);
 
     shpool->data = shm;
@@ -265,6 +274,20 @@ ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store)
     ngx_shmtx_lock(&store->shpool->mutex);
 
     store->locked = 1;
+
+    /* another process may have built the zone again, elsewhere in it */
+
+    store->shm = store->shpool->data;
+
+    if (store->shm->busy) {
+        ngx_http_intuit_shm_rebuild(store);
+    }
+
+    store->shm->busy = 1;
+
+    ngx_memory_barrier();
+
+    ngx_intuit_point("zone-locked");
 }
 
 
@@ -288,10 +311,20 @@ ngx_http_intuit_shm_unlock(ngx_http_intuit_store_t *store)
 static void
 ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  n, rebuilt, sessions, connections;
 
     n = store->say;
     store->say = 0;
+
+    rebuilt = store->rebuilt;
+    store->rebuilt = 0;
+
+    connections = store->shm->index[NGX_HTTP_INTUIT_SHM_CONNECTION].count;
+    sessions = store->shm->index[NGX_HTTP_INTUIT_SHM_SESSION].count;
+
+    ngx_memory_barrier();
+
+    store->shm->busy = 0;
     store->locked = 0;
 
     ngx_shmtx_unlock(&store->shpool->mutex);
@@ -300,6 +333,14 @@ ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
     ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
                    "intuit shared zone was locked");
 #endif
+
+    if (rebuilt) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "intuit shared zone \"%V\" was built again, because a "
+                      "process was killed in it: %ui connections and %ui "
+                      "sessions are kept",
+                      &store->zone->shm.name, connections, sessions);
+    }
 
     if (n) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -330,9 +371,9 @@ ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
 {
     ngx_http_intuit_shm_t  *shm;
 
-    shm = store->shm;
-
     ngx_http_intuit_shm_lock(store);
+
+    shm = store->shm;
 
     stat->sessions = shm->index[NGX_HTTP_INTUIT_SHM_SESSION].count;
     stat->connections = shm->index[NGX_HTTP_INTUIT_SHM_CONNECTION].count;
@@ -474,7 +515,7 @@ ngx_http_intuit_shm_check_tree(ngx_http_intuit_store_t *store,
 }
 
 
-static const char *
+const char *
 ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
     const ngx_http_intuit_shm_record_t *record)
 {
@@ -507,7 +548,9 @@ ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
         size = ngx_http_intuit_shm_quota_size(quota->all.size,
                                               quota->batches.size);
 
-        if (quota->realm_len > NGX_HTTP_INTUIT_SHM_REALM_MAX) {
+        if (quota->realm_len > NGX_HTTP_INTUIT_SHM_REALM_MAX
+            || quota->all.size == 0 || quota->batches.size == 0)
+        {
             return "has a quota with a damaged length";
         }
 

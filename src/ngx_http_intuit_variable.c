@@ -117,10 +117,14 @@ static ngx_http_variable_t  ngx_http_intuit_variables[] = {
       ngx_http_intuit_variable_version, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    /* internal: where intuit_proxy goes */
+    /* internal: where intuit_proxy goes, and what the host is called there */
 
     { ngx_string("intuit_api_url"), NULL,
       ngx_http_intuit_variable_ctx, offsetof(ngx_http_intuit_ctx_t, api_url),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("intuit_api_host"), NULL,
+      ngx_http_intuit_variable_ctx, offsetof(ngx_http_intuit_ctx_t, api_host),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable

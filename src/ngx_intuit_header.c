@@ -1,5 +1,5 @@
 /*
- * Request header values: cookies (RFC 6265), media types, identity names.
+ * Header values: cookies (RFC 6265), media types, identity names, times.
  */
 
 #include <ngx_config.h>
@@ -656,6 +656,37 @@ ngx_intuit_html_entity(u_char c)
     default:
         return NULL;
     }
+}
+
+
+time_t
+ngx_intuit_retry_after(const ngx_str_t *value, time_t now)
+{
+    size_t  i;
+    time_t  t;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            break;
+        }
+    }
+
+    if (value->len && i == value->len) {
+
+        t = ngx_atotm(value->data, value->len);
+
+        /* more than can be counted */
+        return t == NGX_ERROR ? NGX_INTUIT_RETRY_MAX
+                              : ngx_min(t, NGX_INTUIT_RETRY_MAX);
+    }
+
+    t = ngx_parse_http_time(value->data, value->len);
+
+    if (t == NGX_ERROR || t <= now) {
+        return 0;
+    }
+
+    return ngx_min(t - now, NGX_INTUIT_RETRY_MAX);
 }
 
 

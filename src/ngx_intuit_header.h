@@ -1,5 +1,5 @@
 /*
- * Request header values: cookies (RFC 6265), media types, identity names.
+ * Header values: cookies (RFC 6265), media types, identity names, times.
  */
 
 #ifndef _NGX_INTUIT_HEADER_H_INCLUDED_
@@ -8,6 +8,9 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+
+#define NGX_INTUIT_RETRY_MAX  600      /* s that a Retry-After may ask for */
 
 
 /*
@@ -60,6 +63,13 @@ ngx_uint_t ngx_intuit_email_matches(const ngx_str_t *email,
  * and control bytes become "?".  Returns the end. */
 size_t ngx_intuit_html_escaped_len(const ngx_str_t *s);
 u_char *ngx_intuit_html_escape(u_char *dst, const ngx_str_t *s);
+
+/*
+ * Retry-After (RFC 9110, section 10.2.3), seconds or a date: how many seconds
+ * from now, at most NGX_INTUIT_RETRY_MAX.  0: it cannot be understood, or the
+ * time has come.
+ */
+time_t ngx_intuit_retry_after(const ngx_str_t *value, time_t now);
 
 /* For log lines: at most max bytes, control bytes, quotes, backslashes and
  * bytes above 0x7e as "?".  The copy lives in pool; on lack of memory *out is

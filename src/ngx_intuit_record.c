@@ -13,7 +13,7 @@
 #include "ngx_intuit_record.h"
 
 
-#define NGX_INTUIT_RECORD_VERSION       2
+#define NGX_INTUIT_RECORD_VERSION       3
 
 #define NGX_INTUIT_RECORD_CONNECTION    'C'
 #define NGX_INTUIT_RECORD_SESSION       'S'
@@ -139,6 +139,8 @@ ngx_intuit_write_connection(ngx_intuit_writer_t *w, const void *record)
     ngx_intuit_write_str(w, &c->company);
     ngx_intuit_write_pair(w, &c->current);
     ngx_intuit_write_pair(w, &c->spare);
+    ngx_intuit_write_pair(w, &c->arrived);
+    ngx_intuit_write_str(w, &c->renews);
     ngx_intuit_write_bytes(w, &dead, 1);
     ngx_intuit_write_time(w, c->retry_at);
     ngx_intuit_write_time(w, c->failures);
@@ -270,6 +272,8 @@ ngx_intuit_connection_decode(const ngx_str_t *in, ngx_intuit_connection_t *c)
     ngx_intuit_read_str(&r, &c->company);
     ngx_intuit_read_pair(&r, &c->current);
     ngx_intuit_read_pair(&r, &c->spare);
+    ngx_intuit_read_pair(&r, &c->arrived);
+    ngx_intuit_read_str(&r, &c->renews);
     ngx_intuit_read_flag(&r, &c->dead);
     ngx_intuit_read_time(&r, &c->retry_at);
     ngx_intuit_read_time(&r, &c->failures);

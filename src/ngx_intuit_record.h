@@ -30,6 +30,8 @@ typedef struct {
     ngx_str_t           company;     /* CompanyName; may be empty */
     ngx_intuit_pair_t   current;
     ngx_intuit_pair_t   spare;       /* access_token empty: none */
+    ngx_intuit_pair_t   arrived;     /* not in a file yet; else empty */
+    ngx_str_t           renews;      /* whose access token it replaces */
     ngx_uint_t          dead;        /* 1: current was refused for good */
     time_t              retry_at;    /* no refresh before; 0: none failed */
     time_t              failures;    /* of refreshing, in a row */

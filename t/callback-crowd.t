@@ -80,7 +80,7 @@ for my $n (0 .. $#logins) {
 my @clients = map { $t->connect } 1 .. 4;
 
 for my $c (@clients) {
-    my $r = $t->get('/app/', -connection => $c, -timeout => 5);
+    my $r = $t->get('/app/', -connection => $c);
 
     is($r->status, 200, 'the worker has connections for another one');
     is($r->body, 'app', 'and for its application');

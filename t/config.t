@@ -170,6 +170,20 @@ my @cases = (
     'proxy_pass after intuit_proxy' => [ LOCATION =>
         'intuit_proxy books; proxy_pass http://127.0.0.1:1;' ],
         qr/"proxy_pass" directive is duplicate/,
+    'proxy_cache_key after intuit_proxy' => [ LOCATION =>
+        'intuit_proxy books; proxy_cache_key $request_uri;' ],
+        qr/"proxy_cache_key" directive is duplicate/,
+    'proxy_store' => [ LOCATION => 'proxy_store on; intuit_proxy books;' ],
+        qr/"proxy_store" keeps the answers of all companies .*proxy_store off/,
+    'the API\'s 401 intercepted' => [ OTHER =>
+        'proxy_intercept_errors on; error_page 401 /in.html;',
+        LOCATION => 'intuit_proxy books;' ],
+        qr/"proxy_intercept_errors" with an "error_page" for 401 hides .*location "\/"/,
+    '... in a location' => [ LOCATION => 'proxy_intercept_errors on; '
+        . 'error_page 401 403 = @in; intuit_proxy books;' ],
+        qr/"proxy_intercept_errors" with an "error_page" for 401 hides/,
+    'a request id for a server' => [ SERVER => 'intuit_request_id on;' ],
+        qr/"intuit_request_id" directive is not allowed here/,
     'a realm= with letters' => [ LOCATION => 'intuit_proxy books realm=abc;' ],
         qr/realm "abc" in "intuit_proxy": write the company id/,
     'an empty realm=' => [ LOCATION => 'intuit_proxy books realm=;' ],

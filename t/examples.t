@@ -324,8 +324,8 @@ sub check_variables {
     my $text = section($readme, 'Variables');
     my ($table) = $source =~ /\bngx_http_intuit_variables\[\] = \{(.*?)ngx_http_null_variable/s;
 
-    # the last one is internal, and a prefix is written with a NAME
-    my @names = map { "\$$_" } grep { $_ ne 'intuit_api_url' }
+    # two are internal, and a prefix is written with a NAME
+    my @names = map { "\$$_" } grep { !/^intuit_api_(?:url|host)$/ }
         ($table // '') =~ /\{ ngx_string\("(\w+)"\)/g;
     push @names, '$intuit_claim_NAME'
         if ($table // '') =~ /ngx_string\(NGX_HTTP_INTUIT_CLAIM\)/;

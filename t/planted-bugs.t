@@ -71,9 +71,21 @@ my @BUGS = (
         'pair->access_token = ctx->tokens.access_token;
          ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0, "planted %V",
                        &pair->access_token);' ],
-);
 
-my $module = 'ngx_http_intuit_auth_module.so';
+    [ 'nothing', 'lint', undef ],
+
+    [ 'a pure file that knows of requests', 'lint',
+        qr/ngx_http\.h: not for a pure file/, 'src/ngx_intuit_args.c',
+        '#include "ngx_intuit_args.h"',
+        qq{#include <ngx_http.h>
+#include "ngx_intuit_args.h"} ],
+
+    [ 'a gateway that knows a flow', 'lint',
+        qr/exchange\.h: a flow, not for a gateway/, 'src/ngx_http_intuit_job.c',
+        '#include "ngx_http_intuit_job.h"',
+        qq{#include "ngx_http_intuit_job.h"
+#include "ngx_http_intuit_exchange.h"} ],
+);
 
 for my $bug (@BUGS) {
     my ($what, $guard, $says, $file, $from, $to) = @$bug;
@@ -82,7 +94,7 @@ for my $bug (@BUGS) {
         skip "$what: no nginx with AddressSanitizer", 2
             if $guard eq 'pool' && !$asan_nginx;
 
-        my $variant = $guard eq 'debug' ? 'debug' : 'asan';
+        my $variant = $guard =~ /^(?:debug|lint)$/ ? 'debug' : 'asan';
 
         $copy->plant($file, $from, $to) if defined $file;
 
@@ -91,8 +103,9 @@ for my $bug (@BUGS) {
             "EXTRA_CFLAGS=-w t/tools/build-module.sh $variant");
         is($failed, 0, "$what is built") or diag($built);
 
+        my $test = $guard eq 'lint' ? 't/lint.t' : 't/login.t';
         my ($status, $output) = $copy->run(
-            "TEST_KEEP=1 TEST_VARIANT=$variant prove -v -I t/lib t/login.t");
+            "TEST_KEEP=1 TEST_VARIANT=$variant prove -v -I t/lib $test");
         my $logs = logs($output);
 
         if (defined $says) {

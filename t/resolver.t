@@ -110,7 +110,7 @@ is(join(' ', sort { $a cmp $b } keys %{ { map { ($_->{tls}{sni} // '-') => 1 }
 # -- the name server is gone during a login
 
 $t->reload($short);
-$t->get('/', -browser => 1);
+$t->wait_until(sub { $t->get('/', -browser => 1)->status == 302 });
 $dns->answers('hold');
 $dns->forgotten;
 

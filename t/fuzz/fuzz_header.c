@@ -77,6 +77,9 @@ fuzz(fuzz_t *f)
         must(fuzz_has(&s, '@'));
     }
 
+    must(ngx_intuit_retry_after(&s, 1000000000) >= 0);
+    must(ngx_intuit_retry_after(&s, 1000000000) <= NGX_INTUIT_RETRY_MAX);
+
     (void) ngx_intuit_accepts(&s, type);
     (void) ngx_intuit_header_is(&s, type);
     (void) ngx_intuit_identity_header(&s);

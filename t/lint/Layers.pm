@@ -13,7 +13,7 @@ use strict;
 use warnings;
 
 my $FRONT = qr/^ngx_http_intuit_(?:auth_module|provider|provider_check|location|server)$/;
-my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|discovery|resolver|cookie|page|save|state|state_\w+|store|store_\w+)$/;
+my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|peer|peer_address|discovery|resolver|cookie|page|save|state|state_\w+|store|store_\w+)$/;
 my $SHARED = qr/^ngx_http_intuit_(?:auth_module|compat)$/;
 my $PURE = qr/^ngx_intuit_/;
 
@@ -23,6 +23,7 @@ my %INVITED = (
     ngx_http_intuit_connect  => qr/^ngx_http_intuit_exchange$/,
     ngx_http_intuit_migrate  => qr/^ngx_http_intuit_exchange$/,
     ngx_http_intuit_proxy    => qr/^ngx_http_intuit_refresh$/,
+    ngx_http_intuit_replay   => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_keepalive => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_session  => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_access   => qr/./,

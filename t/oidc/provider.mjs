@@ -6,9 +6,17 @@
 // The first line of output is { port, base }.  Ends with its standard input.
 //
 //     GET  /control/journal    requests, oldest first: [{ method, path, query,
-//                              form, authorization, answer (of /token) }]
+//                              form, authorization, answer or error (of
+//                              /token), status (of the API) }]
 //     POST /control/rotate     another signing key, with another kid
 //     POST /control/forge      { id_token: FORGERY }: for the next token answer
+//     POST /control/hold       requests to /token wait, until
+//     POST /control/release    { lose: true }: and their answers are lost
+//
+// The scope that opens QuickBooks brings a refresh token, which is rotated with
+// each use; one that comes twice ends the whole grant (RFC 9700, section 4.14.2).
+// /v3/company/REALM/companyinfo/REALM stands in for the API: it is open to the
+// provider's own access tokens, and so is the proof of a company.
 
 import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -22,6 +30,8 @@ const ACCOUNT = {
 
 // standard output is for the first line alone
 console.log = console.info = console.error;
+
+const ACCOUNTING = 'com.intuit.quickbooks.accounting';
 
 const text = { type: 'string' };
 const { values: options } = parseArgs({ options: {
@@ -42,10 +52,13 @@ function configuration(key) {
         clients: [{
             client_id: options['client-id'], client_secret: options['client-secret'],
             redirect_uris: [options['redirect-uri']], response_types: ['code'],
-            grant_types: ['authorization_code'],
+            grant_types: ['authorization_code', 'refresh_token'],
             token_endpoint_auth_method: 'client_secret_basic',
         }],
-        scopes: ['openid', 'email', 'profile'],
+        scopes: ['openid', 'email', 'profile', ACCOUNTING],
+        issueRefreshToken: (ctx, client, code) => code.scopes.has(ACCOUNTING),
+        rotateRefreshToken: true,
+        expiresWithSession: () => false,
         claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
         cookies: { keys: ['only-for-tests'] },
         pkce: { required: () => options.pkce === true },
@@ -60,7 +73,7 @@ function configuration(key) {
 async function loadExistingGrant(ctx) {
     const { client, session, provider } = ctx.oidc;
     const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
-    grant.addOIDCScope('openid email profile');
+    grant.addOIDCScope(`openid email profile ${ACCOUNTING}`);
     await grant.save();
     return grant;
 }
@@ -122,9 +135,22 @@ function tokenAnswer(body) {
 }
 
 
+// -- the API -----------------------------------------------------------------
+
+async function api(req, res, path) {
+    const authorization = req.headers.authorization ?? '';
+    const token = await provider.AccessToken.find(authorization.replace(/^Bearer /, ''));
+    const status = token?.scopes.has(ACCOUNTING) ? 200 : 401;
+    journal.push({ method: req.method, path, query: {}, form: {}, authorization, status });
+    json(res, status, status === 200 ? { CompanyInfo: { CompanyName: 'Ada & Co', Id: '1' } }
+        : { Fault: { type: 'AUTHENTICATION' } });
+}
+
+
 // -- in front of it: a journal, and what happens to a token answer -----------
 
 const journal = [];
+let held = null;
 
 async function read(stream) {
     const chunks = [];
@@ -151,6 +177,16 @@ async function control(req, res, path) {
         forgery = FORGERIES[JSON.parse(body).id_token] ?? null;
         return json(res, forgery ? 200 : 400, {});
     }
+    if (path === '/control/hold') {
+        held = {};
+        held.over = new Promise((go) => { held.go = go; });
+        return json(res, 200, {});
+    }
+    if (path === '/control/release') {
+        held.go(JSON.parse(body));
+        held = null;
+        return json(res, 200, {});
+    }
     return json(res, 404, {});
 }
 
@@ -160,6 +196,8 @@ async function forward(req, res, url) {
     const entry = { method: req.method, path: url.pathname, query: Object.fromEntries(url.searchParams),
         form: Object.fromEntries(new URLSearchParams(body)), authorization: req.headers.authorization ?? '' };
     journal.push(entry);
+
+    const fate = url.pathname === '/token' && held ? await held.over : {};
 
     const out = request({ host: '127.0.0.1', port: back.address().port, method: req.method,
         path: req.url, headers: { ...req.headers, connection: 'close' } });
@@ -171,6 +209,12 @@ async function forward(req, res, url) {
     if (url.pathname === '/token' && answer.statusCode === 200) {
         content = tokenAnswer(content);
         entry.answer = JSON.parse(content);
+    } else if (url.pathname === '/token') {
+        entry.error = JSON.parse(content).error;
+    }
+    if (fate.lose) {
+        res.destroy();
+        return;
     }
     delete headers['transfer-encoding'];
     res.writeHead(answer.statusCode, { ...headers, 'content-length': Buffer.byteLength(content) }).end(content);
@@ -190,7 +234,10 @@ const back = listener((req, res) => (req.url.startsWith('/interaction/')
 
 const front = listener((req, res) => {
     const url = new URL(req.url, base);
-    return url.pathname.startsWith('/control/') ? control(req, res, url.pathname) : forward(req, res, url);
+    if (url.pathname.startsWith('/control/')) {
+        return control(req, res, url.pathname);
+    }
+    return url.pathname.startsWith('/v3/') ? api(req, res, url.pathname) : forward(req, res, url);
 });
 
 for (const server of [back, front]) {

@@ -166,9 +166,13 @@ const needDir = (sim) => {
 };
 
 // Another listener: {"cert": "expired"} for TLS, {"behave": "rst"} for trouble
-// below HTTP, nothing for plain http.
+// below HTTP, nothing for plain http.  {"address": "127.0.0.2", "port": n} is
+// another address of a port that is there already.
 async function listen({ sim, body }) {
-    const { cert, behave, text, port } = body ?? {};
+    const { cert, behave, text, port, address = '127.0.0.1' } = body ?? {};
+    if (!/^127(\.\d{1,3}){3}$/.test(address)) {
+        throw new Refusal(400, 'only on the loopback interface');
+    }
     if (cert !== undefined) {
         needDir(sim);
         if (!(cert in VARIANTS)) {
@@ -176,11 +180,12 @@ async function listen({ sim, body }) {
         }
     }
     const name = `extra-${sim.extra.length + 1}`;
-    const listener = new Listener(sim, name, { secure: cert !== undefined, variant: cert, behave, text });
+    const listener = new Listener(sim, name, { secure: cert !== undefined, variant: cert,
+        behave, text, address });
     await listener.up(Number(port ?? 0));
     sim.extra.push(listener);
     return { name, port: listener.port,
-        base: `http${cert === undefined ? '' : 's'}://127.0.0.1:${listener.port}` };
+        base: `http${cert === undefined ? '' : 's'}://${address}:${listener.port}` };
 }
 
 function switchCertificate({ sim, body }) {

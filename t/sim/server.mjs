@@ -146,8 +146,9 @@ function failed(sim, req, res, err) {
 
 // One listening socket.  It can be taken down and brought up on the same port.
 export class Listener {
-    constructor(sim, name, { secure = false, variant = 'good', behave = null, text = '' } = {}) {
-        Object.assign(this, { sim, name, secure, variant, behave, text, port: 0 });
+    constructor(sim, name, { secure = false, variant = 'good', behave = null, text = '',
+        address = '127.0.0.1' } = {}) {
+        Object.assign(this, { sim, name, secure, variant, behave, text, address, port: 0 });
         this.sockets = new Set();
     }
 
@@ -156,7 +157,7 @@ export class Listener {
         this.server.on('connection', (socket) => this.track(socket));
         await new Promise((resolve, reject) => {
             this.server.once('error', reject);
-            this.server.listen(port, '127.0.0.1', resolve);
+            this.server.listen(port, this.address, resolve);
         });
         this.port = this.server.address().port;
         return this;
@@ -207,6 +208,10 @@ export class Listener {
 
     track(socket) {
         socket.simNumber = ++this.sim.counts.connections;
+        if (!this.server.listening) {
+            socket.destroy();               // accepted while it went down
+            return;
+        }
         this.sockets.add(socket);
         socket.on('close', () => this.sockets.delete(socket));
         socket.on('error', () => {});

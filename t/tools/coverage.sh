@@ -32,7 +32,7 @@ tail -n 1 "$BUILD/coverage.log"
 
 if [ "$TESTS" = t ]; then
     step coverage-unit "running the unit tests" \
-        env -u CFLAGS make -s -j2 -C t/unit run BUILD="$BUILD/coverage-unit" \
+        env -u CFLAGS -u TESTS make -s -j2 -C t/unit run BUILD="$BUILD/coverage-unit" \
             SANITIZE="--coverage -O0"
 fi
 

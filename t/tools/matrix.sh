@@ -8,8 +8,9 @@
 #
 # One line for each, and the whole of it in build/matrix-NAME.log.  TESTS=
 # and JOBS= are those of "make test"; sanitizers are not for here.  Needs
-# root.  A sid that cannot be had today is said and forgiven; anything else
-# that fails is a failure.
+# root.  An archive that does not answer is called that; of sid, whose packages
+# may also not fit together for a day, it is forgiven.  Anything else that fails
+# is a failure.
 
 set -eu
 . "$(dirname "$0")/steps.sh"
@@ -46,16 +47,32 @@ said() {
     sed -n "s/^$1//p" "$2" | tail -n 1
 }
 
+# What debootstrap and apt-get say of an archive that cannot be reached or read.
+no_archive() {
+    grep -m 1 -oE "($unreachable).*" "$1" || {
+        [ "$2" = sid ] && grep -m 1 -oE "($unfit).*" "$1"
+    }
+}
+
+unreachable='(E|W): (Failed (getting|to fetch)|Couldn.t download|Invalid Release)'
+unreachable+='|(Could not|Unable to) (resolve|connect to) |Temporary failure res'
+unfit='The following packages have unmet dependencies|E: .*held broken packages'
+
 report() {
-    local name=$1 status=$2 seconds=$3 log=$4 cell counts result skipped
+    local name=$1 status=$2 seconds=$3 log=$4 cell counts result skipped why
 
     cell=$(said 'cell: ' "$log")
     counts=$(said 'Files=' "$log" | sed 's/\([0-9]*\), \(Tests=[0-9]*\).*/\1 \2/')
     result=$(said 'Result: ' "$log")
     skipped=$(grep -c ' skipped: ' "$log" || true)
 
-    if [ -z "$cell" ] && [ "$name" = sid ] && [ "$status" != 0 ]; then
-        printf '%-9s cannot be had today (%s)\n' "$name" "$log"
+    # once there is an nginx, it is about us
+    if [ "$status" != 0 ] && [ -z "$cell" ] \
+       && why=$(no_archive "$log" "$name")
+    then
+        printf '%-9s the archive does not answer: %s (%s)\n' "$name" "$why" \
+            "$log"
+        [ "$name" = sid ] || failed=$((failed + 1))
         return 0
     fi
 
@@ -70,7 +87,7 @@ report() {
 
     if [ "$status" != 0 ]; then
         failed=$((failed + 1))
-        grep -E '^t/.*(Failed|Wstat|Dubious)|^E: |: error: ' "$log" \
+        grep -E '^t/.*(Failed|Wstat|Dubious)|^E: |: error: |^[a-z-]*\.sh: ' "$log" \
             | tail -n 20 | sed 's/^/    /'
         echo "    $log"
     fi

@@ -2,7 +2,7 @@
 
 # Installs what is missing, and nothing else.
 #
-#     setup.sh build | demo | test | fuzz | analyse | valgrind
+#     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.
@@ -102,6 +102,11 @@ need_for_valgrind() {
     need valgrind        command_missing valgrind
 }
 
+need_for_matrix() {
+    need_for_test
+    need debootstrap     command_missing debootstrap
+}
+
 
 apt_get() {
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
@@ -148,7 +153,8 @@ node_modules() {
 
 
 case $level in
-    build | demo | test | fuzz | analyse | valgrind) "need_for_$level" ;;
+    build | demo | test | fuzz | analyse | valgrind | matrix) \
+        "need_for_$level" ;;
     *) fail "what is \"$level\"? See the beginning of this script" ;;
 esac
 
@@ -169,6 +175,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     step apt "installing ${missing[*]}" install_packages "${missing[@]}"
 fi
 
-if [ "$level" = test ] && node_modules_missing; then
-    step npm "installing the test's Node modules" node_modules
-fi
+case $level in
+    build | demo | fuzz) ;;
+    *)
+        if node_modules_missing; then
+            step npm "installing the test's Node modules" node_modules
+        fi
+        ;;
+esac

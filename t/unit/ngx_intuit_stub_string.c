@@ -147,6 +147,40 @@ ngx_atoi(u_char *line, size_t n)
 }
 
 
+/* the three forms of a date in HTTP */
+
+time_t
+ngx_parse_http_time(u_char *value, size_t len)
+{
+    char        text[64], *end;
+    ngx_uint_t  i;
+    struct tm   tm;
+
+    static const char  *forms[] = {
+        "%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+        "%a %b %d %H:%M:%S %Y"
+    };
+
+    if (len >= sizeof(text)) {
+        return NGX_ERROR;
+    }
+
+    memcpy(text, value, len);
+    text[len] = '\0';
+
+    for (i = 0; i < 3; i++) {
+        memset(&tm, 0, sizeof(tm));
+        end = strptime(text, forms[i], &tm);
+
+        if (end == text + len) {
+            return timegm(&tm);
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
 time_t
 ngx_atotm(u_char *line, size_t n)
 {

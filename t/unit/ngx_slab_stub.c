@@ -26,6 +26,8 @@ static void ngx_slab_stub_replace(ngx_rbtree_t *tree, ngx_rbtree_node_t *u,
 
 void              (*ngx_slab_stub_unlocked)(void);
 
+volatile ngx_time_t  *ngx_cached_time;
+
 ngx_log_t           ngx_slab_stub_log;
 ngx_uint_t          ngx_slab_stub_lines;
 ngx_uint_t          ngx_slab_stub_level;
@@ -123,6 +125,17 @@ ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
 
 
 /* slabs: the locked ones over malloc(), the others once for each zone */
+
+
+/* nobody is killed here */
+
+void
+ngx_slab_init(ngx_slab_pool_t *pool)
+{
+    (void) pool;
+
+    abort();
+}
 
 
 void *

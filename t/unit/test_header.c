@@ -679,6 +679,54 @@ test_log_safe(void)
 }
 
 
+static void
+test_retry_after(void)
+{
+    ngx_str_t   s;
+    ngx_uint_t  i;
+
+    /* Sun, 06 Nov 1994 08:49:37 GMT */
+    static const time_t  now = 784111777;
+
+    static const struct {
+        const char  *value;
+        time_t       t;
+    } cases[] = {
+        { "0", 0 },
+        { "1", 1 },
+        { "120", 120 },
+        { "0120", 120 },
+        { "601", NGX_INTUIT_RETRY_MAX },
+        { "1000000000", NGX_INTUIT_RETRY_MAX },
+        { "99999999999999999999999999", NGX_INTUIT_RETRY_MAX },
+        { "Sun, 06 Nov 1994 08:50:37 GMT", 60 },
+        { "Sunday, 06-Nov-94 08:50:37 GMT", 60 },
+        { "Sun Nov  6 08:50:37 1994", 60 },
+        { "Sun, 06 Nov 1994 08:49:37 GMT", 0 },
+        { "Sun, 06 Nov 1994 08:49:36 GMT", 0 },
+        { "Mon, 06 Nov 2034 08:49:37 GMT", NGX_INTUIT_RETRY_MAX },
+        { "Sun, 32 Nov 1994 08:50:37 GMT", 0 },
+        { "", 0 },
+        { "-1", 0 },
+        { "+1", 0 },
+        { "1.5", 0 },
+        { "10s", 0 },
+        { "1e3", 0 },
+        { "0x10", 0 },
+        { "10, 20", 0 },
+        { "soon", 0 },
+        { ",", 0 },
+        { "Sun, 06 Nov 1994", 0 },
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        s = ngx_intuit_stub_str(pool, cases[i].value);
+        ok(ngx_intuit_retry_after(&s, now) == cases[i].t,
+           "Retry-After: \"%s\"", cases[i].value);
+    }
+}
+
+
 int
 main(void)
 {
@@ -692,6 +740,7 @@ main(void)
     test_email();
     test_html();
     test_log_safe();
+    test_retry_after();
 
     ngx_destroy_pool(pool);
 

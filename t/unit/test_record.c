@@ -85,6 +85,8 @@ fill(ngx_intuit_connection_t *c, ngx_intuit_session_t *s,
     c->company = ngx_intuit_stub_mem(pool, "Caf\xc3\xa9 \0 & Co", 13);
     fill_pair(&c->current, "current");
     fill_pair(&c->spare, "spare");
+    fill_pair(&c->arrived, "arrived");
+    c->renews = ngx_intuit_stub_str(pool, "current-access");
     c->dead = 1;
     c->retry_at = 1700000060;
     c->failures = 3;
@@ -128,7 +130,9 @@ test_round_trip(void)
        "a connection, there and back");
     ok(same(&c.realm, &c2.realm) && same(&c.company, &c2.company)
        && same_pair(&c.current, &c2.current)
-       && same_pair(&c.spare, &c2.spare) && c2.dead == 1
+       && same_pair(&c.spare, &c2.spare)
+       && same_pair(&c.arrived, &c2.arrived) && same(&c.renews, &c2.renews)
+       && c2.dead == 1
        && c2.retry_at == c.retry_at && c2.failures == 3
        && c2.maybe_sent == c.maybe_sent
        && same(&c.error, &c2.error) && same(&c.tid, &c2.tid),
@@ -206,7 +210,7 @@ test_layout(void)
     ngx_intuit_login_t  l;
 
     static const char  golden[] =
-        "\x02L\x00\x00\x00\x00\x65\x53\xf1\x00"
+        "\x03L\x00\x00\x00\x00\x65\x53\xf1\x00"
         "SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"
         "NNNNNNNNNNNNNNNN"
         "VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV"
@@ -222,7 +226,7 @@ test_layout(void)
     ok(ngx_intuit_login_encode(pool, &l, &text) == NGX_OK
        && text.len == sizeof(golden) - 1
        && memcmp(text.data, golden, text.len) == 0,
-       "a login's bytes, version 1");
+       "a login's bytes, version 3");
 }
 
 
@@ -304,9 +308,9 @@ test_damage(void)
             part = ngx_intuit_stub_mem(pool, text[k].data, text[k].len);
             part.data[0] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
-            good = good && taken == (i == 2);
+            good = good && taken == (i == 3);
 
-            part.data[0] = 2;
+            part.data[0] = 3;
             part.data[1] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
             good = good && taken == (i == text[k].data[1]);

@@ -104,13 +104,107 @@ test_walk(void)
 }
 
 
+static void
+test_cure(void)
+{
+    uint64_t              generation;
+    ngx_http_intuit_id_t  key, other;
+
+    open_store(ZONE_SIZE);
+
+    key = id(1);
+    other = id(2);
+    generation = 0;
+
+    ngx_http_intuit_connection_uncured(store, &key, 1000);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_DECLINED,
+       "nothing cures what is not there");
+
+    save(1, &generation);
+    generation = 0;
+    save(2, &generation);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_OK,
+       "a refresh may help");
+
+    ngx_http_intuit_connection_uncured(store, &key, 1000);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1000) == NGX_DECLINED
+       && ngx_http_intuit_connection_curable(store, &key, 1059)
+          == NGX_DECLINED, "it did not: none for a minute");
+    ok(ngx_http_intuit_connection_curable(store, &other, 1059) == NGX_OK,
+       "the other connection's may");
+
+    generation = 1;
+    save(1, &generation);
+
+    ok(ngx_http_intuit_connection_curable(store, &key, 1059) == NGX_DECLINED,
+       "which a save does not change");
+    ok(ngx_http_intuit_connection_curable(store, &key, 1060) == NGX_OK,
+       "after that one may");
+    ok(ngx_http_intuit_connection_curable(store, &key, 999) == NGX_OK,
+       "and when the clock was set back");
+
+    close_store();
+}
+
+
+static void
+test_hold(void)
+{
+    ngx_uint_t            i;
+    ngx_http_intuit_id_t  key, other;
+
+    open_store(ZONE_SIZE);
+
+    key = id(1);
+    other = id(2);
+
+    ok(ngx_http_intuit_held(store, &key, 1000) == 0, "nothing is put off");
+
+    ngx_http_intuit_hold(store, &key, 1060, 1000);
+    ok(ngx_http_intuit_held(store, &key, 1000) == 60, "a minute");
+    ok(ngx_http_intuit_held(store, &key, 1059) == 1, "... less");
+    ok(ngx_http_intuit_held(store, &key, 1060) == 0, "... over");
+    ok(ngx_http_intuit_held(store, &other, 1000) == 0, "... only this one");
+
+    ngx_http_intuit_hold(store, &key, 1030, 1000);
+    ok(ngx_http_intuit_held(store, &key, 1000) == 60, "never for less");
+    ngx_http_intuit_hold(store, &key, 1090, 1000);
+    ok(ngx_http_intuit_held(store, &key, 1000) == 90, "... but for longer");
+
+    ngx_http_intuit_hold(store, &other, 1000000, 1000);
+    ok(ngx_http_intuit_held(store, &other, 1000) == NGX_HTTP_INTUIT_HOLD_MAX,
+       "never for too long");
+
+    ok(ngx_http_intuit_held(store, &other, 10) == 0, "the clock is set back");
+    ngx_http_intuit_hold(store, &other, 20, 10);
+    ok(ngx_http_intuit_held(store, &other, 10) == 10, "... and counts anew");
+
+    for (i = 100; i < 100 + 2 * NGX_HTTP_INTUIT_SHM_HOLDS; i++) {
+        other = id(i);
+        ngx_http_intuit_hold(store, &other, 1010 + i, 1000);
+    }
+
+    ok(ngx_http_intuit_held(store, &other, 1000) > 0, "many: the last is there");
+    other = id(100);
+    ok(ngx_http_intuit_held(store, &other, 1000) == 0,
+       "... not the one with the least time");
+
+    close_store();
+}
+
+
 int
 main(void)
 {
     setup();
 
     test_lease();
+    test_cure();
     test_walk();
+    test_hold();
 
     ngx_destroy_pool(pool);
 

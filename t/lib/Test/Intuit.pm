@@ -25,7 +25,7 @@ use Test::Intuit::Sim;
 
 use constant {
     # seconds; a bound, never the measure of success
-    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 15,
+    PATIENCE => $ENV{TEST_VALGRIND} ? 90 : 60,
     POLL     => 0.02,
     MODULE   => 'ngx_http_intuit_auth_module.so',
 };
@@ -250,7 +250,8 @@ sub nginx {
 sub command {
     my ($self, $conf, @more) = @_;
 
-    my $global = "daemon off; pid $self->{dir}/nginx.pid;";
+    my $global = 'daemon ' . ($self->{daemon} ? 'on' : 'off')
+        . "; pid $self->{dir}/nginx.pid;";
 
     # workers of another user could not write below the test's directory
     $global .= ' user root;' if $> == 0 && $self->{conf} !~ /^\s*user\s/m;
@@ -331,12 +332,19 @@ sub check_conf {
     return ($status, $said);
 }
 
+# daemon => 1: as a daemon, which is what an upgrade needs
 sub start {
-    my ($self) = @_;
+    my ($self, %o) = @_;
 
+    $self->{daemon} = $o{daemon} // $self->{daemon};
     $self->{pid} = $self->spawn("$self->{dir}/logs/stderr.log",
         $self->command('nginx.conf'));
     $self->{started} = 1;
+
+    if ($self->{daemon}) {
+        waitpid $self->{pid}, 0;
+        ($self->{pid}) = $self->read_file('nginx.pid') =~ /^(\d+)$/;
+    }
 
     my @ports = $self->{conf} =~ /^\s*listen\s+(?:[\d.]+:)?(\d+)\b(?!.*\budp\b)/mg;
 
@@ -373,7 +381,17 @@ sub gone {
     my ($self) = @_;
 
     return 1 if !$self->{pid};
-    return 0 if waitpid($self->{pid}, WNOHANG) != $self->{pid};
+
+    my $pid = waitpid $self->{pid}, WNOHANG;
+
+    if ($pid == -1) {
+        # a daemon is no child of ours
+        return 0 if (stat_of($self->{pid}))[1] ne 'Z';
+        $? = 0;
+
+    } elsif ($pid != $self->{pid}) {
+        return 0;
+    }
 
     $self->{exit} = $?;
     delete $self->{pid};
@@ -456,6 +474,63 @@ sub kill_worker {
     }) or $self->fault("no new worker after $signal");
 
     $self->{workers} = [ $self->children ];
+}
+
+# USR2: a second master with workers of its own beside the first one, which
+# stays until retire().  True when they are there.
+sub upgrade {
+    my ($self) = @_;
+    my ($old, @workers) = ($self->{pid}, $self->workers);
+
+    kill 'USR2', $old;
+
+    my $done = $self->wait_until(sub {
+        my ($pid) = $self->read_file('nginx.pid') =~ /^(\d+)$/;
+
+        return 0 if !$pid || $pid == $old;
+        local $self->{pid} = $pid;
+        my @now = $self->children;
+        return @now == $self->expected_workers && $pid;
+    }) or return 0;
+
+    $self->{retiring} = [ $old, @workers ];
+    $self->{pid} = $done;
+    $self->{workers} = [ $self->children ];
+    return 1;
+}
+
+# QUIT for the first one; true when it has ended.
+sub retire {
+    my ($self, %o) = @_;
+    my ($old) = @{ $self->{retiring} };
+
+    kill 'QUIT', $old;
+    return 1 if $o{linger};
+    return $self->retired;
+}
+
+sub retired {
+    my ($self) = @_;
+    my ($old) = @{ $self->{retiring} };
+
+    $self->wait_until(sub { (stat_of($old))[1] eq 'Z' }) or return 0;
+    delete $self->{retiring};
+    return 1;
+}
+
+# A worker has killed itself, at a point (src/ngx_intuit_point.h): waits for
+# the next one.
+sub replaced {
+    my ($self) = @_;
+    my %old = map { $_ => 1 } $self->workers;
+
+    my $done = $self->wait_until(sub {
+        my @now = $self->children;
+        return @now == $self->expected_workers && grep { !$old{$_} } @now;
+    });
+
+    $self->{workers} = [ $self->children ] if $done;
+    return $done;
 }
 
 # An [alert] or [emerg] that this test wants to see.
@@ -721,6 +796,8 @@ sub abandon {
     my ($self) = @_;
 
     return if $self->{owner} != $$ || $self->{abandoned}++;
+
+    kill 'KILL', @{ $self->{retiring} } if $self->{retiring};
 
     if ($self->{pid} && !$self->gone) {
         my @workers = $self->children;

@@ -11,7 +11,7 @@ use Time::HiRes qw(time);
 
 use Test::Intuit::Response;
 
-use constant TIMEOUT => 15;
+use constant TIMEOUT => 60;
 
 
 sub new {

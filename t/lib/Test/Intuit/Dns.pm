@@ -6,7 +6,8 @@ package Test::Intuit::Dns;
 #   "resolver 127.0.0.1:" . $dns->port
 #
 # answers('address'): every name is 127.0.0.1 (and has no IPv6 address), for
-# no time at all, so that nothing of it is remembered;
+# no time at all, so that nothing of it is remembered; with other addresses,
+# of both kinds, 'address ::1 127.0.0.2';
 # 'nxdomain', 'servfail', 'refused', 'empty';
 # 'hold': nothing, until another behaviour is set, which then answers those
 # that were held as well.  queries: the names asked for, in their order.
@@ -18,6 +19,7 @@ use File::Temp ();
 use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
+use Socket qw(AF_INET AF_INET6 inet_pton);
 use Time::HiRes qw(time sleep);
 
 use constant POLL => 0.02;
@@ -56,7 +58,8 @@ sub port { $_[0]{port} }
 sub answers {
     my ($self, $how) = @_;
 
-    die "no such behaviour: $how\n" if $how ne 'hold' && !defined $CODE{$how};
+    die "no such behaviour: $how\n"
+        if $how ne 'hold' && !defined $CODE{(split ' ', $how)[0]};
 
     open my $fh, '>', "$self->{dir}/next" or die "$self->{dir}: $!";
     print $fh $how;
@@ -129,16 +132,24 @@ sub question {
 }
 
 sub answer {
-    my ($query, $how) = @_;
+    my ($query, $what) = @_;
     my (undef, $type, $end) = question($query);
-    my $records = '';
+    my ($how, @addresses) = split ' ', $what;
+    my @records;
 
-    $records = pack 'n n n N n C4', 0xc00c, 1, 1, 0, 4, 127, 0, 0, 1
-        if $how eq 'address' && $type == 1;
+    @addresses = '127.0.0.1' if !@addresses;
+
+    for (@addresses) {
+        my ($is, $bytes) = /:/ ? (28, inet_pton(AF_INET6, $_))
+            : (1, inet_pton(AF_INET, $_));
+
+        push @records, pack 'n n n N n/a*', 0xc00c, $is, 1, 0, $bytes
+            if $how eq 'address' && $is == $type;
+    }
 
     return substr($query, 0, 2) . pack('n5', 0x8180 | $CODE{$how}, 1,
-        length $records ? 1 : 0, 0, 0)
-        . substr($query, 12, $end - 12) . $records;
+        scalar @records, 0, 0)
+        . substr($query, 12, $end - 12) . join '', @records;
 }
 
 sub stop {

@@ -14,7 +14,7 @@ use POSIX ();
 use Test::More ();
 
 use constant {
-    PATIENCE => 20,
+    PATIENCE => 60,
     HOPS     => 8,      # redirects between the authorization and the callback
 };
 
@@ -90,6 +90,13 @@ sub control {
 
 sub rotate { $_[0]->control('POST', 'rotate') }
 sub forge  { $_[0]->control('POST', 'forge', { id_token => $_[1] }) }
+sub hold   { $_[0]->control('POST', 'hold') }
+
+# lose => 1: what was held reaches the provider, but is not answered
+sub release {
+    my ($self, %o) = @_;
+    $self->control('POST', 'release', { lose => $o{lose} ? \1 : \0 });
+}
 
 # The requests that came; all that is secret in them is told to the test.
 sub journal {
@@ -100,7 +107,8 @@ sub journal {
         $self->{t}->secret(grep { defined && length } $entry->{form}{code},
             $entry->{form}{code_verifier}, $entry->{query}{state},
             $entry->{authorization} =~ /(\S+)$/ ? $1 : undef,
-            map { $entry->{answer}{$_} } qw(access_token id_token));
+            $entry->{form}{refresh_token},
+            map { $entry->{answer}{$_} } qw(access_token id_token refresh_token));
     }
 
     return grep { !defined $path || $_->{path} eq $path } @all;
@@ -132,15 +140,17 @@ sub authorize {
     die "too many redirects\n";
 }
 
-# A whole login: the response of the callback.
+# A whole login: the response of the callback.  realm: the company that the
+# browser brings along, as it does from Intuit.
 sub login {
-    my ($self, $jar, $path) = @_;
+    my ($self, $jar, $path, %o) = @_;
     my $t = $self->{t};
 
     my $r = $t->get($path, -browser => 1, -jar => $jar);
     my $url = $self->authorize($r->header('Location') // return $r);
 
     $self->{callback} = $url =~ s{^https?://[^/]*}{}r;
+    $self->{callback} .= "&realmId=$o{realm}" if defined $o{realm};
     $t->secret($1) while $url =~ /[?&](?:code|state)=([^&]+)/g;
 
     return $t->get($self->{callback}, -browser => 1, -jar => $jar,

@@ -9,7 +9,8 @@ use warnings;
 use Exporter qw(import);
 use POSIX ();
 
-our @EXPORT = qw(watch call sent used log_has answer clock minutes);
+our @EXPORT = qw(watch call sent used log_has answer clock minutes now
+    forward start_faked no_clock valid);
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 my ($t, $start, $minutes);
@@ -55,6 +56,39 @@ sub clock {
 
 # how far it is ahead by now
 sub minutes { return $minutes }
+
+# what it shows
+sub now { return $start + 60 * $minutes }
+
+# nginx's clock, and Intuit's
+sub forward {
+    clock($_[0]);
+    $t->sim->config(clock_offset => minutes() * 60);
+}
+
+# why there is no such clock here, or nothing
+sub no_clock {
+    return 'libfaketime is not installed' if !faketime();
+    return 'not with AddressSanitizer' if ($ENV{TEST_VARIANT} // '') eq 'asan';
+    return;
+}
+
+sub faketime { return (glob '/usr/lib/*/faketime/libfaketime.so.1')[0] }
+
+# starts nginx with this clock; its conf names these variables with "env"
+sub start_faked {
+    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
+        FAKETIME_DONT_FAKE_MONOTONIC)} = (faketime(), $t->dir . '/clock', 1, 1);
+    return $t->start(@_);
+}
+
+# the access token of the company's pair that can be refreshed
+sub valid {
+    my ($pair) = grep { ($_->{realm} // '') eq '9130347957983546'
+        && $_->{refresh_state} eq 'current' && $_->{state} eq 'active' }
+        reverse $t->sim->tokens;
+    return $pair->{access_token};
+}
 
 
 1;

@@ -14,7 +14,7 @@ use Time::HiRes qw(time sleep);
 
 use Test::Intuit::Connection;
 
-use constant PATIENCE => 20;
+use constant PATIENCE => 60;
 
 
 # top: the tree; dir: for its output; args: more of its command line

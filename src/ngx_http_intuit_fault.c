@@ -1,0 +1,295 @@
+/*
+ * The API's error answers.  They are short, and are held back until they are
+ * complete: an answer that is replaced by another must not have begun to
+ * reach the client.  One that is long is passed on as it comes.
+ */
+
+#include "ngx_http_intuit_auth_module.h"
+
+
+#define NGX_HTTP_INTUIT_FAULT_SIZE  16384
+
+/* in r->buffered, beside those of nginx's filters (1, 2, 4) */
+#define NGX_HTTP_INTUIT_BUFFERED    0x08
+
+
+static ngx_int_t ngx_http_intuit_fault_header_filter(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_intuit_fault_wanted(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_fault_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_intuit_fault_collect(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in);
+static ngx_int_t ngx_http_intuit_fault_take(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_intuit_fault_send(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in, ngx_uint_t last);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+ngx_int_t
+ngx_http_intuit_fault_init(ngx_conf_t *cf)
+{
+    (void) cf;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_intuit_fault_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_intuit_fault_body_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+
+    if (ctx == NULL || !ngx_http_intuit_fault_wanted(r, ctx)) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx->held = 1;
+    ctx->answer = NULL;
+
+    r->filter_need_in_memory = 1;
+
+    if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED) {
+        /* it is about a token, and not about what was asked for */
+        r->upstream->cacheable = 0;
+
+        /* nginx would drop the request's body now, if it is in a file */
+        r->preserve_body = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* an answer of the API itself, and not ours nor another location's */
+
+static ngx_uint_t
+ngx_http_intuit_fault_wanted(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_uint_t                   status;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+    status = r->headers_out.status;
+
+    return r == r->main
+           && ilcf->proxy
+           && ctx->injected
+           && r->upstream
+           && r->upstream->state
+           && status >= NGX_HTTP_BAD_REQUEST
+           && status == r->upstream->headers_in.status_n
+           && (r->method == NGX_HTTP_HEAD
+               || r->headers_out.content_length_n
+                  <= NGX_HTTP_INTUIT_FAULT_SIZE);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_int_t               rc;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+
+    if (ctx == NULL || !ctx->held || r != r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    rc = ngx_http_intuit_fault_collect(r, ctx, in);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_intuit_fault_send(r, ctx, in, 0);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_intuit_replay(r, ctx) == NGX_AGAIN)
+    {
+        /* nginx takes the request for one whose client is slow */
+
+        r->buffered |= NGX_HTTP_INTUIT_BUFFERED;
+        return NGX_OK;
+    }
+
+    return ngx_http_intuit_fault_send(r, ctx, NULL, 1);
+}
+
+
+/*
+ * NGX_OK: the answer is complete; NGX_AGAIN: it is not; NGX_DECLINED: it is too
+ * long or has been cut, and what is left of `in` comes after what we have.
+ */
+
+static ngx_int_t
+ngx_http_intuit_fault_collect(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    for (cl = in; cl; cl = cl->next) {
+
+        b = cl->buf;
+
+        rc = ngx_http_intuit_fault_take(r, ctx, b);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (b->last_buf) {
+            return NGX_OK;
+        }
+
+        if (b->flush && r->upstream->cleanup == NULL) {
+            /* there will be no end */
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_fault_take(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_buf_t *b)
+{
+    size_t  size;
+
+    if (ngx_buf_special(b)) {
+        return NGX_OK;
+    }
+
+    if (!ngx_buf_in_memory(b)) {
+        return NGX_DECLINED;
+    }
+
+    size = b->last - b->pos;
+
+    if (ctx->answer == NULL) {
+        ctx->answer = ngx_create_temp_buf(r->pool, NGX_HTTP_INTUIT_FAULT_SIZE);
+        if (ctx->answer == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (size > (size_t) (ctx->answer->end - ctx->answer->last)) {
+        return NGX_DECLINED;
+    }
+
+    ctx->answer->last = ngx_cpymem(ctx->answer->last, b->pos, size);
+
+    b->pos = b->last;
+
+    if (b->in_file) {
+        b->file_pos = b->file_last;
+    }
+
+    return NGX_OK;
+}
+
+
+/* what was held back, and what has come since */
+
+static ngx_int_t
+ngx_http_intuit_fault_send(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_chain_t *in, ngx_uint_t last)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    ctx->held = 0;
+    r->buffered &= ~NGX_HTTP_INTUIT_BUFFERED;
+
+    rc = ngx_http_next_header_filter(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ctx->answer;
+    ctx->answer = NULL;
+
+    if (b == NULL || b->pos == b->last) {
+
+        if (!last) {
+            return ngx_http_next_body_filter(r, in);
+        }
+
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    b->last_buf = last;
+
+    out.buf = b;
+    out.next = in;
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+void
+ngx_http_intuit_fault_drop(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_event_t  *wev;
+
+    wev = r->connection->write;
+
+    if (wev->timer_set) {
+        /* of an answer that the client does not take: none was sent */
+        ngx_del_timer(wev);
+    }
+
+    ctx->held = 0;
+    ctx->answer = NULL;
+    ngx_str_null(&ctx->tid);
+
+    ngx_http_clean_header(r);
+
+    r->buffered &= ~NGX_HTTP_INTUIT_BUFFERED;
+    r->err_status = 0;
+    r->allow_ranges = 0;
+    r->filter_need_in_memory = 0;
+
+    /* its end was reached, and nginx makes another one */
+    r->upstream = NULL;
+}
+
+
+void
+ngx_http_intuit_fault_pass(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+
+    ngx_http_finalize_request(r, ngx_http_intuit_fault_send(r, ctx, NULL, 1));
+}
