@@ -20,7 +20,7 @@ export JOBS TESTS
 
 
 .PHONY: all release build install demo demo-check test test-all clean help
-.PHONY: asan fuzz analyse valgrind coverage matrix
+.PHONY: asan fuzz analyse valgrind coverage matrix bench bench-quick
 
 all: build    ## the same as build
 
@@ -90,6 +90,18 @@ valgrind:     ## some tests under valgrind
 coverage:     ## all tests on a counting build: lines and branches (TESTS=)
 	@$(TOOLS)/setup.sh test
 	@$(TOOLS)/coverage.sh
+
+bench:        ## as fast as nginx itself? 20 minutes, into t/bench/RESULTS.md
+	@$(TOOLS)/setup.sh bench
+	@$(TOOLS)/build-module.sh release
+	@t/bench/build.sh
+	@t/bench/bench.pl $(BENCH)
+
+bench-quick:  ## the first two tables of it, in two minutes
+	@$(TOOLS)/setup.sh bench
+	@$(TOOLS)/build-module.sh release
+	@t/bench/build.sh
+	@t/bench/bench.pl --quick $(BENCH)
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
 	@$(TOOLS)/setup.sh matrix

@@ -5,6 +5,7 @@
 
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_peer.h"
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_provider.h"
 #include "ngx_http_intuit_state.h"
 
@@ -27,6 +28,7 @@ static ngx_int_t ngx_http_intuit_use(ngx_conf_t *cf,
 static ngx_int_t ngx_http_intuit_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_intuit_init_process(ngx_cycle_t *cycle);
 static void ngx_http_intuit_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_intuit_exit_master(ngx_cycle_t *cycle);
 
 
 static ngx_conf_enum_t  ngx_http_intuit_environments[] = {
@@ -407,7 +409,7 @@ ngx_module_t  ngx_http_intuit_auth_module = {
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     ngx_http_intuit_exit_process,          /* exit process */
-    NULL,                                  /* exit master */
+    ngx_http_intuit_exit_master,           /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
@@ -921,8 +923,6 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_intuit_disconnect_exit();
-
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
@@ -934,4 +934,17 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_intuit_state_exit();
+}
+
+
+static void
+ngx_http_intuit_exit_master(ngx_cycle_t *cycle)
+{
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_intuit_auth_module);
+    if (imcf != NULL) {
+        ngx_http_intuit_pending_exit(cycle, imcf);
+    }
 }

@@ -93,6 +93,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_TOKEN,                  /* a client's own, refused */
     NGX_HTTP_INTUIT_E_BODY,                   /* of an operator's request */
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
+    NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
     NGX_HTTP_INTUIT_E_QUOTA,                  /* too many wait for a slot */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
@@ -245,6 +246,14 @@ typedef struct {
     unsigned                     sent:1;       /* 429 would be Intuit's */
 } ngx_http_intuit_limit_t;
 
+/* what the API has said, safe to log */
+typedef struct {
+    ngx_uint_t                   status;
+    ngx_str_t                    message;
+    ngx_str_t                    detail;       /* redacted; of a 401 */
+    unsigned                     mixed_up:1;   /* no token will help */
+} ngx_http_intuit_said_t;
+
 struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t       auth;         /* of auth_intuit */
     ngx_http_intuit_view_t       api;          /* of intuit_proxy */
@@ -274,6 +283,8 @@ struct ngx_http_intuit_ctx_s {
     ngx_uint_t                   waits;        /* for refreshes */
     const char                  *refresh_status; /* a word; NULL: none */
     ngx_buf_t                   *answer;       /* of the API, held back */
+    ngx_http_intuit_said_t       fault;        /* that is in it */
+    ngx_str_t                    fault_code;
     ngx_str_t                    refused;      /* a token, by the API */
     ngx_http_intuit_asked_t     *asked;        /* for userinfo */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
@@ -369,8 +380,25 @@ ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
 
-/* Worker's end: says which revocations are given up. */
-void ngx_http_intuit_disconnect_exit(void);
+/*
+ * A job that revokes tokens, any of the two (each may be empty) that belong to
+ * a realm (may be empty), and that is kept until it is done.  It is to be run,
+ * with the record that tells the outcome to the one who waits (or NULL), or
+ * discarded.  NULL: no memory.
+ */
+ngx_http_intuit_job_t *ngx_http_intuit_revoke_create(
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+void ngx_http_intuit_revoke_run(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *login);
+void ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job);
+
+/* What was kept (and claimed), once more: a revocation; the proof of what
+ * intuit_connect or intuit_migrate has brought. */
+void ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
+void ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
 
 /* The page after a consent that intuit_connect began; id: the connection's. */
 ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
@@ -436,6 +464,15 @@ ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
 
 /* Filters: the API's error answers are held back until they are complete. */
 ngx_int_t ngx_http_intuit_fault_init(ngx_conf_t *cf);
+
+/* 1: the API has answered this request with an error, which is noted in the
+ * context; 0: it has not. */
+ngx_uint_t ngx_http_intuit_fault_note(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
+/* Writes what was noted to the log, once it is sure that the client sees it. */
+void ngx_http_intuit_fault_say(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* Sends an answer that was held back, and ends the request; not from within
  * a filter. */

@@ -46,6 +46,12 @@ ngx_http_intuit_leave_handler(ngx_http_request_t *r)
     }
 
     if (r == r->main) {
+
+        if (ngx_http_intuit_fault_note(r, ctx)) {
+            /* an error_page takes the API's answer's place */
+            ngx_http_intuit_fault_say(r, ctx);
+        }
+
         ctx->injected = 0;
         ngx_str_null(&ctx->api_url);
     }

@@ -62,7 +62,9 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_BAD_REQUEST, "login_loop",
       "Your browser does not keep the login",
       "You were sent to Intuit several times within a minute, and the login "
-      "was not remembered: the browser did not send this site's cookie back.",
+      "was not remembered: the browser did not send this site's cookie back. "
+      "Allow cookies here, and open this site under the address that logins "
+      "come back to.",
       NGX_LOG_WARN, 0, 1 },
 
     /* NGX_HTTP_INTUIT_E_ACCESS_DENIED */
@@ -97,8 +99,8 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_METHOD */
     { NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
       "This cannot be done that way",
-      "The address does not take requests of this method; the Allow header "
-      "names those it takes.",
+      "The address does not take requests of this method. Use one of those "
+      "that the Allow header names.",
       NGX_LOG_INFO, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_CODE */
@@ -187,7 +189,8 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_API_PATH */
     { NGX_HTTP_BAD_REQUEST, "invalid_path",
       "This address is not accepted",
-      "The path can be read in more than one way, so it was not sent on.",
+      "The path can be read in more than one way, so it was not sent on. Use "
+      "one without \"..\", \"//\", \";\", backslashes and escaped slashes.",
       NGX_LOG_WARN, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_NOT_CONNECTED */
@@ -200,7 +203,8 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_CLIENT_ADDRESS */
     { NGX_HTTP_FORBIDDEN, "client_not_allowed",
       "Not from this address",
-      "This service answers to programs on its own host only.",
+      "This service answers to programs on its own host only. Call it there, "
+      "by a name of this host, or ask whoever runs it for access.",
       NGX_LOG_WARN, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_STORE */
@@ -231,28 +235,39 @@ static const ngx_http_intuit_failure_t
     /* NGX_HTTP_INTUIT_E_TOO_SOON */
     { NGX_HTTP_TOO_MANY_REQUESTS, "too_soon",
       "The connection was refreshed a moment ago",
-      "A connection can be refreshed by hand once a minute.",
+      "A connection can be refreshed by hand once a minute. Try again when "
+      "Retry-After says, or go on with what there is.",
       NGX_LOG_INFO, 1, 0 },
 
     /* NGX_HTTP_INTUIT_E_TOKEN */
     { NGX_HTTP_UNAUTHORIZED, "invalid_token",
       "The access token was refused",
-      "Intuit does not know this access token, or it has expired.",
+      "Intuit does not know this access token, or it has expired. Get a new "
+      "one and try again.",
       NGX_LOG_INFO, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_BODY */
     { NGX_HTTP_BAD_REQUEST, "invalid_body",
       "This request is not complete",
       "Its body lacks something that is needed, has something twice or in "
-      "another form, or is too long.",
+      "another form, or is too long. Correct it and send it again.",
       NGX_LOG_WARN, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_IMPORT */
     { NGX_HTTP_BAD_REQUEST, "token_refused",
       "Intuit did not accept the token",
       "It has expired, was used or revoked already, or belongs to another "
-      "app or environment. Nothing was changed here.",
+      "app or environment. Nothing was changed here. Connect the company in "
+      "a browser, or import a newer token.",
       NGX_LOG_WARN, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_PENDING */
+    { NGX_HTTP_SERVICE_UNAVAILABLE, "not_proven_yet",
+      "The company is not connected yet",
+      "Intuit gave the tokens, and does not answer when it is asked about the "
+      "company. The tokens are kept, and Intuit is asked again until it "
+      "answers; then the company is connected. Do not send them again.",
+      NGX_LOG_WARN, 1, 0 },
 
     /* NGX_HTTP_INTUIT_E_QUOTA */
     { NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
@@ -390,10 +405,11 @@ ngx_http_intuit_fail_log(ngx_http_request_t *r,
     }
 
     ngx_log_error(failure->level, r->connection->log, 0,
-                  "intuit %s%s%s%s%V%s%V%s%V",
-                  failure->error, reason ? ": " : "", reason ? reason : "",
+                  "intuit %s: %s%s%V%s%V, status_code: %ui%s%V",
+                  failure->error, reason ? reason : failure->title,
                   name.len ? ", provider \"" : "", &name, name.len ? "\"" : "",
-                  &text, ctx->tid.len ? ", intuit_tid: " : "", &ctx->tid);
+                  &text, failure->status, ctx->tid.len ? ", intuit_tid: " : "",
+                  &ctx->tid);
 }
 
 

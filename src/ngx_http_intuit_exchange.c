@@ -22,7 +22,6 @@ static ngx_int_t ngx_http_intuit_exchange_id_token(
 static ngx_int_t ngx_http_intuit_exchange_keys(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_wait(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_company(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_allow(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_userinfo(
@@ -72,37 +71,49 @@ ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     ngx_http_intuit_exchange_ctx_t *ctx,
     const ngx_http_intuit_exchange_t *exchange)
 {
-    ngx_uint_t        i;
-    const ngx_str_t  *from[3 + NGX_HTTP_INTUIT_GIVEN];
-    ngx_str_t        *to[3 + NGX_HTTP_INTUIT_GIVEN];
+    u_char      *p;
+    ngx_str_t   *s[7 + NGX_HTTP_INTUIT_GIVEN];
+    ngx_uint_t   i, n;
 
     ctx->in = *exchange;
 
-    from[0] = &exchange->code;
-    from[1] = &exchange->realm;
-    from[2] = &exchange->issuer;
-    to[0] = &ctx->in.code;
-    to[1] = &ctx->in.realm;
-    to[2] = &ctx->in.issuer;
-
-    for (i = 0; i < NGX_HTTP_INTUIT_GIVEN; i++) {
-        from[3 + i] = &exchange->given[i];
-        to[3 + i] = &ctx->in.given[i];
+    if (exchange->kept) {
+        ctx->pair = exchange->kept->pair;
+        ctx->import.id = exchange->kept->id;
+        ctx->failures = exchange->kept->failures;
+        ctx->kept = 1;
     }
 
-    for (i = 0; i < 3 + NGX_HTTP_INTUIT_GIVEN; i++) {
+    n = 0;
 
-        if (from[i]->len == 0) {
+    s[n++] = &ctx->in.code;
+    s[n++] = &ctx->in.realm;
+    s[n++] = &ctx->in.issuer;
+    s[n++] = &ctx->pair.access_token;
+    s[n++] = &ctx->pair.refresh_token;
+    s[n++] = &ctx->pair.scope;
+    s[n++] = &ctx->pair.sub;
+
+    for (i = 0; i < NGX_HTTP_INTUIT_GIVEN; i++) {
+        s[n++] = &ctx->in.given[i];
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (s[i]->len == 0) {
             continue;
         }
 
-        to[i]->data = ngx_pnalloc(pool, from[i]->len);
-        if (to[i]->data == NULL) {
+        p = ngx_pstrdup(pool, s[i]);
+        if (p == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(to[i]->data, from[i]->data, from[i]->len);
+        s[i]->data = p;
     }
+
+    ctx->in.kept = NULL;
+    ctx->tokens.access_token = ctx->pair.access_token;
 
     return NGX_OK;
 }
@@ -202,8 +213,8 @@ ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job)
 
     /* what an operator brings belongs to no login, and its realm is a claim */
 
-    job->step = (job->provider->openid && ctx->in.begin == NULL)
-                ? ngx_http_intuit_exchange_id_token
+    job->step = ctx->in.begin ? ngx_http_intuit_import_keep
+                : job->provider->openid ? ngx_http_intuit_exchange_id_token
                 : ngx_http_intuit_exchange_realm;
 
     return NGX_OK;
@@ -414,7 +425,7 @@ ngx_http_intuit_exchange_verify(ngx_http_intuit_job_t *job)
  * says the same, or when Intuit lets the new token read that company.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job)
 {
     u_char                          *p;
@@ -676,6 +687,8 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
         ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;
         ctx->result.error = NGX_HTTP_INTUIT_E_UNAVAILABLE;
     }
+
+    ngx_http_intuit_import_end(job);
 
     end = ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
                                     &ctx->result, ngx_time());

@@ -13,6 +13,13 @@
 #define NGX_HTTP_INTUIT_GIVEN  5
 
 
+/* tokens that were brought before, and kept */
+typedef struct {
+    ngx_http_intuit_id_t      id;          /* of the record */
+    ngx_intuit_pair_t         pair;
+    time_t                    failures;    /* to prove their company */
+} ngx_http_intuit_exchanged_t;
+
 /* what the callback or an operator brought; strings are copied */
 typedef struct {
     ngx_http_intuit_id_t      login;       /* claimed by the caller */
@@ -26,6 +33,8 @@ typedef struct {
                                             * keys and secrets */
     ngx_http_intuit_step_pt   begin;       /* sends that, instead of a code;
                                             * ..._exchange_tokens() is next */
+    const ngx_http_intuit_exchanged_t  *kept;
+                                           /* it is there already; copied */
     unsigned                  connect:1;   /* for a connection's new current
                                             * pair, and no session */
 } ngx_http_intuit_exchange_t;
@@ -42,7 +51,10 @@ typedef struct {
     ngx_str_t                    company;
     ngx_intuit_pair_t            pair;
     ngx_http_intuit_save_t       save;
+    ngx_http_intuit_save_t       import;
+    time_t                       failures;
     ngx_http_intuit_login_t      result;
+    unsigned                     kept:1;      /* under import's id */
 } ngx_http_intuit_exchange_ctx_t;
 
 
@@ -71,7 +83,18 @@ ngx_int_t ngx_http_intuit_exchange_tokens(ngx_http_intuit_job_t *job);
 void ngx_http_intuit_connect_start(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_exchange_t *in);
 
-/* -- between the two files of the job ----------------------------------- */
+/* -- between the files of the job --------------------------------------- */
+
+/* The step that proves the company. */
+ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
+
+/* The pair that the token endpoint's answer makes. */
+void ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
+    ngx_intuit_pair_t *pair);
+
+/* The step that keeps what an operator has brought; and the end of that. */
+ngx_int_t ngx_http_intuit_import_keep(ngx_http_intuit_job_t *job);
+void ngx_http_intuit_import_end(ngx_http_intuit_job_t *job);
 
 /* The last step: saves connection and session. */
 ngx_int_t ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job);

@@ -6,8 +6,6 @@
 #include "ngx_http_intuit_exchange.h"
 
 
-static void ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
-    ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_exchange_saved(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session);
@@ -30,7 +28,9 @@ ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
 
     ctx = job->data;
 
-    ngx_http_intuit_exchange_pair(job, &ctx->pair);
+    if (ctx->in.begin == NULL) {
+        ngx_http_intuit_exchange_pair(job, &ctx->pair);
+    }
 
     /* people of one company do not share what is theirs alone */
 
@@ -99,7 +99,7 @@ ngx_http_intuit_exchange_saved(ngx_http_intuit_job_t *job)
 }
 
 
-static void
+void
 ngx_http_intuit_exchange_pair(ngx_http_intuit_job_t *job,
     ngx_intuit_pair_t *pair)
 {
@@ -156,6 +156,8 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     session->expires = now + job->provider->session_timeout;
     session->sub = ctx->jwt.sub;
     session->userinfo = ctx->userinfo_text;
+    session->login.data = ctx->in.login.data;
+    session->login.len = NGX_HTTP_INTUIT_ID_LEN;
 
     if (job->provider->company) {
         session->realm = ctx->in.realm;

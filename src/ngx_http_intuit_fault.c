@@ -1,10 +1,12 @@
 /*
  * The API's error answers.  They are short, and are held back until they are
  * complete: an answer that is replaced by another must not have begun to
- * reach the client.  One that is long is passed on as it comes.
+ * reach the client.  One that is long is passed on as it comes.  What Intuit
+ * says in them goes to the log and into variables.
  */
 
 #include "ngx_http_intuit_auth_module.h"
+#include "ngx_intuit_fault.h"
 
 
 #define NGX_HTTP_INTUIT_FAULT_SIZE  16384
@@ -14,14 +16,21 @@
 
 
 static ngx_int_t ngx_http_intuit_fault_header_filter(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_intuit_fault_wanted(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_intuit_fault_short(ngx_http_request_t *r);
+static void ngx_http_intuit_fault_tid(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_fault_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_intuit_fault_collect(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in);
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t **in);
 static ngx_int_t ngx_http_intuit_fault_take(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_buf_t *b);
+static void ngx_http_intuit_fault_read(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static void ngx_http_intuit_fault_log(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_uint_t level);
+static void ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_fault_send(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in, ngx_uint_t last);
 
@@ -52,7 +61,18 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
 
-    if (ctx == NULL || !ngx_http_intuit_fault_wanted(r, ctx)) {
+    if (ctx == NULL || r != r->main || !ctx->injected) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (!ngx_http_intuit_fault_note(r, ctx)) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (r->headers_out.status != r->upstream->headers_in.status_n
+        || !ngx_http_intuit_fault_short(r))
+    {
+        ngx_http_intuit_fault_say(r, ctx);
         return ngx_http_next_header_filter(r);
     }
 
@@ -75,26 +95,59 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
 
 /* an answer of the API itself, and not ours nor another location's */
 
-static ngx_uint_t
-ngx_http_intuit_fault_wanted(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx)
+ngx_uint_t
+ngx_http_intuit_fault_note(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_uint_t                   status;
-    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_upstream_t  *u;
 
-    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
-    status = r->headers_out.status;
+    u = r->upstream;
 
-    return r == r->main
-           && ilcf->proxy
-           && ctx->injected
-           && r->upstream
-           && r->upstream->state
-           && status >= NGX_HTTP_BAD_REQUEST
-           && status == r->upstream->headers_in.status_n
-           && (r->method == NGX_HTTP_HEAD
-               || r->headers_out.content_length_n
-                  <= NGX_HTTP_INTUIT_FAULT_SIZE);
+    /* without a state it comes from the cache */
+
+    if (u == NULL || u->state == NULL
+        || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
+    {
+        return 0;
+    }
+
+    ctx->fault.status = u->headers_in.status_n;
+    ngx_str_null(&ctx->fault_code);
+
+    ngx_http_intuit_fault_tid(r, ctx);
+
+    return 1;
+}
+
+
+static void
+ngx_http_intuit_fault_tid(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ngx_str_null(&ctx->tid);
+
+    for (part = &r->upstream->headers_in.headers.part;
+         part;
+         part = part->next)
+    {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
+                ngx_intuit_log_safe(r->pool, &h[i].value, 64, &ctx->tid);
+            }
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_fault_short(ngx_http_request_t *r)
+{
+    return r->method == NGX_HTTP_HEAD
+           || r->headers_out.content_length_n <= NGX_HTTP_INTUIT_FAULT_SIZE;
 }
 
 
@@ -110,13 +163,14 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return ngx_http_next_body_filter(r, in);
     }
 
-    rc = ngx_http_intuit_fault_collect(r, ctx, in);
+    rc = ngx_http_intuit_fault_collect(r, ctx, &in);
 
     if (rc == NGX_AGAIN) {
         return NGX_OK;
     }
 
     if (rc == NGX_DECLINED) {
+        ngx_http_intuit_fault_say(r, ctx);
         return ngx_http_intuit_fault_send(r, ctx, in, 0);
     }
 
@@ -124,7 +178,12 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_ERROR;
     }
 
+    ngx_http_intuit_fault_read(r, ctx);
+
+    /* that no other token would cure */
+
     if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED
+        && !ctx->fault.mixed_up
         && ngx_http_intuit_replay(r, ctx) == NGX_AGAIN)
     {
         /* nginx takes the request for one whose client is slow */
@@ -132,6 +191,8 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         r->buffered |= NGX_HTTP_INTUIT_BUFFERED;
         return NGX_OK;
     }
+
+    ngx_http_intuit_fault_say(r, ctx);
 
     return ngx_http_intuit_fault_send(r, ctx, NULL, 1);
 }
@@ -144,15 +205,14 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 static ngx_int_t
 ngx_http_intuit_fault_collect(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in)
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t **in)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
 
-    for (cl = in; cl; cl = cl->next) {
+    for ( /* void */ ; *in; *in = (*in)->next) {
 
-        b = cl->buf;
+        b = (*in)->buf;
 
         rc = ngx_http_intuit_fault_take(r, ctx, b);
 
@@ -213,6 +273,113 @@ ngx_http_intuit_fault_take(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 }
 
 
+/* what a compressed one says is for the client alone */
+
+static void
+ngx_http_intuit_fault_read(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_str_t            body;
+    ngx_table_elt_t     *encoding;
+    ngx_intuit_fault_t   fault;
+
+    encoding = r->headers_out.content_encoding;
+
+    if (ctx->answer == NULL || (encoding && encoding->value.len)) {
+        return;
+    }
+
+    body.data = ctx->answer->pos;
+    body.len = ctx->answer->last - ctx->answer->pos;
+
+    if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED) {
+        /* of the same length */
+        ngx_intuit_fault_redact(&body);
+    }
+
+    if (ngx_intuit_fault_parse(r->pool, &body, &fault) != NGX_OK) {
+        return;
+    }
+
+    ctx->fault_code = fault.code;
+    ctx->fault.message = fault.message;
+
+    /* others' details are about the books, and not for a log */
+
+    if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED) {
+        ctx->fault.detail = fault.detail;
+    }
+
+    ctx->fault.mixed_up = (fault.code.len == 3
+                           && ngx_memcmp(fault.code.data, "130", 3) == 0)
+                          || (fault.code.len == 4
+                              && ngx_memcmp(fault.code.data, "3100", 4) == 0);
+}
+
+
+void
+ngx_http_intuit_fault_say(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_uint_t  level;
+
+    switch (ctx->fault.status) {
+
+    case NGX_HTTP_UNAUTHORIZED:
+    case NGX_HTTP_FORBIDDEN:
+    case NGX_HTTP_TOO_MANY_REQUESTS:
+        level = NGX_LOG_WARN;
+        break;
+
+    default:
+        level = ctx->fault.status >= NGX_HTTP_INTERNAL_SERVER_ERROR
+                ? NGX_LOG_ERR : NGX_LOG_NOTICE;
+    }
+
+    ngx_http_intuit_fault_log(r, ctx, level);
+
+    if (ctx->fault.mixed_up) {
+        ngx_http_intuit_fault_mixed_up(r, ctx);
+    }
+}
+
+
+static void
+ngx_http_intuit_fault_log(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_uint_t level)
+{
+    ngx_http_intuit_said_t  *fault;
+
+    fault = &ctx->fault;
+
+    ngx_log_error(level, r->connection->log, 0,
+                  "intuit API answered %ui%s%V%s%V%s%V%s, realm \"%V\", "
+                  "intuit_tid: \"%V\"", fault->status,
+                  ctx->fault_code.len ? ", code " : "", &ctx->fault_code,
+                  fault->message.len ? ", \"" : "", &fault->message,
+                  fault->detail.len ? ": " : "", &fault->detail,
+                  fault->message.len ? "\"" : "",
+                  &ctx->api.loaded.connection.realm, &ctx->tid);
+}
+
+
+static void
+ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->api.provider;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "intuit API does not take this app for this company, code "
+                  "%V: sandbox and production do not mix, environment, "
+                  "client_id and company have to be of one kind; provider "
+                  "\"%V\" (%s:%ui) is %s", &ctx->fault_code, &provider->name,
+                  provider->file, provider->line,
+                  provider->environment == NGX_HTTP_INTUIT_PRODUCTION
+                  ? "production" : "sandbox");
+}
+
+
 /* what was held back, and what has come since */
 
 static ngx_int_t
@@ -268,8 +435,12 @@ ngx_http_intuit_fault_drop(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         ngx_del_timer(wev);
     }
 
+    ngx_http_intuit_fault_log(r, ctx, NGX_LOG_INFO);
+
     ctx->held = 0;
     ctx->answer = NULL;
+    ngx_memzero(&ctx->fault, sizeof(ngx_http_intuit_said_t));
+    ngx_str_null(&ctx->fault_code);
     ngx_str_null(&ctx->tid);
 
     ngx_http_clean_header(r);
@@ -290,6 +461,8 @@ ngx_http_intuit_fault_pass(ngx_http_request_t *r)
     ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+
+    ngx_http_intuit_fault_say(r, ctx);
 
     ngx_http_finalize_request(r, ngx_http_intuit_fault_send(r, ctx, NULL, 1));
 }

@@ -190,6 +190,16 @@ ngx_http_intuit_job_hold(ngx_http_intuit_job_t *job)
 
 
 void
+ngx_http_intuit_job_go_on(ngx_http_intuit_job_t *job)
+{
+    if (!job->ended) {
+        ngx_add_timer(&job->deadline,
+                      ngx_http_intuit_job_deadline(job->provider));
+    }
+}
+
+
+void
 ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job)
 {
     job->reap.data = job;

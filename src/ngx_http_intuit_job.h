@@ -85,6 +85,9 @@ ngx_int_t ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job);
 /* For a job that has all it came for, and must not be cut off from now on. */
 void ngx_http_intuit_job_hold(ngx_http_intuit_job_t *job);
 
+/* For one that has got more to do: its whole time begins anew. */
+void ngx_http_intuit_job_go_on(ngx_http_intuit_job_t *job);
+
 /* Frees a job that was created but not run. */
 void ngx_http_intuit_job_discard(ngx_http_intuit_job_t *job);
 

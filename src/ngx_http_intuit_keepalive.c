@@ -1,19 +1,24 @@
 /*
  * Connections that nobody uses: their refresh tokens, those in use and the
  * spare ones, are renewed long before they end.  Every worker looks, a few
- * connections at a time; the lease decides who does it.
+ * connections at a time; the lease decides who does it.  So it is with what is
+ * still to be done at Intuit.
  */
 
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_refresh.h"
 
 
 #define NGX_HTTP_INTUIT_KEEPALIVE_TICK  1000    /* ms */
-#define NGX_HTTP_INTUIT_KEEPALIVE_LOOK  16      /* connections a tick */
+#define NGX_HTTP_INTUIT_KEEPALIVE_LOOK  64      /* connections a tick */
 
 
 static void ngx_http_intuit_keepalive_timer(ngx_event_t *ev);
 static void ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
     const ngx_http_intuit_id_t *id, ngx_pool_t *pool);
+static void ngx_http_intuit_keepalive_pending(
+    ngx_http_intuit_main_conf_t *imcf, const ngx_http_intuit_id_t *id,
+    ngx_intuit_connection_t *c, uint64_t generation, ngx_pool_t *pool);
 static ngx_uint_t ngx_http_intuit_keepalive_due(
     const ngx_http_intuit_provider_t *provider, const ngx_intuit_pair_t *pair,
     time_t now);
@@ -36,7 +41,7 @@ ngx_http_intuit_keepalive_init(ngx_cycle_t *cycle,
     provider = imcf->providers.elts;
 
     for (i = 0; i < imcf->providers.nelts; i++) {
-        wanted |= (provider[i]->refresh_keepalive && provider[i]->fetch_conf);
+        wanted |= (provider[i]->fetch_conf != NULL);
     }
 
     if (!wanted || imcf->store == NULL) {
@@ -110,9 +115,17 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 
     if (ngx_http_intuit_connection_load(imcf->store, id, pool, &c,
                                         &generation)
-        != NGX_OK
-        || c.dead)
+        != NGX_OK)
     {
+        return;
+    }
+
+    if (ngx_http_intuit_pending_kind(&c) != NGX_HTTP_INTUIT_PENDING_NONE) {
+        ngx_http_intuit_keepalive_pending(imcf, id, &c, generation, pool);
+        return;
+    }
+
+    if (c.dead) {
         return;
     }
 
@@ -151,6 +164,48 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 }
 
 
+/* what nobody waits for any more */
+
+static void
+ngx_http_intuit_keepalive_pending(ngx_http_intuit_main_conf_t *imcf,
+    const ngx_http_intuit_id_t *id, ngx_intuit_connection_t *c,
+    uint64_t generation, ngx_pool_t *pool)
+{
+    ngx_uint_t                    i;
+    ngx_http_intuit_id_t          own;
+    ngx_http_intuit_provider_t  **provider;
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+
+        if (provider[i]->fetch_conf == NULL
+            || ngx_http_intuit_pending_id(provider[i], c, &own) != NGX_OK
+            || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
+        {
+            continue;
+        }
+
+        if (ngx_http_intuit_pending_claim(provider[i], id, c, generation, pool)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        if (ngx_http_intuit_pending_kind(c)
+            == NGX_HTTP_INTUIT_PENDING_REVOCATION)
+        {
+            ngx_http_intuit_revoke_resume(provider[i], id, c);
+
+        } else {
+            ngx_http_intuit_import_resume(provider[i], id, c);
+        }
+
+        return;
+    }
+}
+
+
 static ngx_uint_t
 ngx_http_intuit_keepalive_due(const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_pair_t *pair, time_t now)
@@ -169,5 +224,6 @@ ngx_http_intuit_keepalive_due(const ngx_http_intuit_provider_t *provider,
         after = ngx_min(after, (pair->refresh_expires - pair->refreshed) / 2);
     }
 
-    return now - pair->refreshed >= after;
+    return now - pair->refreshed >= after
+           || ngx_http_intuit_refresh_unreal(pair, now);
 }

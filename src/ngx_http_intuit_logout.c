@@ -170,18 +170,21 @@ ngx_http_intuit_logout_confirm(ngx_http_request_t *r,
 
 /*
  * Removes the session of every cookie of the name, as it cannot be known
- * which of several is the browser's own.  NGX_DECLINED: the store failed.
+ * which of several is the browser's own.  Whoever has a copy of the login's
+ * cookie and of the callback must not get another session of it afterwards.
+ * NGX_DECLINED: the store failed.
  */
 
 static ngx_int_t
 ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider)
 {
-    ngx_int_t              rc;
-    ngx_uint_t             i, n;
-    ngx_array_t            found;
-    ngx_keyval_t          *kv;
-    ngx_http_intuit_id_t   id;
+    ngx_int_t                  rc;
+    ngx_uint_t                 i, n;
+    ngx_array_t                found;
+    ngx_keyval_t              *kv;
+    ngx_http_intuit_id_t       id, login;
+    ngx_http_intuit_loaded_t   loaded;
 
     if (ngx_array_init(&found, r->pool, 4, sizeof(ngx_keyval_t)) != NGX_OK
         || ngx_http_intuit_cookie_list(r, &provider->cookie_name, 64, &found)
@@ -207,6 +210,17 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
             != NGX_OK)
         {
             return NGX_ERROR;
+        }
+
+        if (ngx_http_intuit_session_load(provider->store, &id,
+                                         provider->session_idle_timeout,
+                                         ngx_time(), r->pool, &loaded)
+            == NGX_OK
+            && loaded.session.login.len == NGX_HTTP_INTUIT_ID_LEN)
+        {
+            ngx_memcpy(login.data, loaded.session.login.data,
+                       NGX_HTTP_INTUIT_ID_LEN);
+            ngx_http_intuit_login_close(provider->store, &login);
         }
 
         rc = ngx_http_intuit_session_remove(provider->store, &id);

@@ -303,7 +303,9 @@ ngx_http_intuit_peer_same(ngx_http_intuit_provider_t *a,
         x = (ngx_str_t *) ((char *) a + offsets[i]);
         y = (ngx_str_t *) ((char *) b + offsets[i]);
 
-        if (x->len != y->len || ngx_memcmp(x->data, y->data, x->len) != 0) {
+        if (x->len != y->len
+            || (x->len && ngx_memcmp(x->data, y->data, x->len) != 0))
+        {
             return 0;
         }
     }

@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_INTUIT_LEASE_MARGIN    5      /* s past the job's deadline */
+#define NGX_HTTP_INTUIT_REFRESH_AHEAD   3600   /* s, of another clock */
 #define NGX_HTTP_INTUIT_REFRESH_PAUSE   10     /* s between two successes */
 
 
@@ -100,6 +101,10 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 {
     time_t  before, life;
 
+    if (ngx_http_intuit_refresh_unreal(pair, now)) {
+        return 1;
+    }
+
     life = pair->expires - pair->refreshed;
 
     before = ngx_min(provider->refresh_before, life / 2);
@@ -107,6 +112,13 @@ ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
 
     return pair->expires - now <= before
            && now - pair->refreshed >= NGX_HTTP_INTUIT_REFRESH_PAUSE;
+}
+
+
+ngx_uint_t
+ngx_http_intuit_refresh_unreal(const ngx_intuit_pair_t *pair, time_t now)
+{
+    return pair->refreshed - now >= NGX_HTTP_INTUIT_REFRESH_AHEAD;
 }
 
 
@@ -313,7 +325,7 @@ ngx_http_intuit_refresh_answer(ngx_http_intuit_job_t *job)
 
     ngx_intuit_point("answer-received");
 
-    if (fetch->rc != NGX_OK) {
+    if (fetch->rc != NGX_OK || status < NGX_HTTP_OK) {
         return ngx_http_intuit_refresh_later(job, "no_answer", fetch->sent);
     }
 
@@ -457,7 +469,10 @@ ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_refresh_later(job, "invalid_client", 0);
     }
 
-    return ngx_http_intuit_refresh_later(job, "refused", 0);
+    /* what says that it was done may have been done */
+
+    return ngx_http_intuit_refresh_later(job, "refused",
+                              fetch->status < NGX_HTTP_SPECIAL_RESPONSE);
 }
 
 

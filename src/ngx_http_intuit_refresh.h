@@ -47,6 +47,13 @@ time_t ngx_http_intuit_refresh_after(
     const ngx_intuit_connection_t *c, time_t now);
 
 /*
+ * 1: the pair was received in the future, by a clock that has been set back
+ * since; nothing that is known of its end can be relied on.
+ */
+ngx_uint_t ngx_http_intuit_refresh_unreal(const ngx_intuit_pair_t *pair,
+    time_t now);
+
+/*
  * For a client's request, in a phase handler whose phase goes on with
  * ngx_http_core_run_phases: waits where that helps, and loads what came.
  *

@@ -16,6 +16,7 @@ ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job)
 {
     uint64_t                        generation;
     ngx_str_t                       encoded;
+    ngx_intuit_pair_t               arrived, *pair;
     ngx_intuit_connection_t         c;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
@@ -28,11 +29,14 @@ ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job)
     ctx->noted = 1;
 
     c = ctx->connection;
-    ngx_http_intuit_refresh_renewed(job, &c, &c.current);
+    pair = ctx->spare ? &c.spare : &c.current;
 
-    c.arrived = c.current;
-    c.renews = ctx->connection.current.access_token;
-    c.current = ctx->connection.current;
+    ngx_http_intuit_refresh_renewed(job, &c, pair);
+    arrived = *pair;
+
+    c = ctx->connection;
+    c.arrived = arrived;
+    c.renews = ctx->sent.access_token;
 
     if (ngx_intuit_connection_encode(job->pool, &c, &encoded) != NGX_OK) {
         return;
@@ -73,6 +77,8 @@ ngx_http_intuit_refresh_resume(ngx_http_intuit_job_t *job)
 
     ctx->sent = *arrived;
     ctx->sent.access_token = ctx->connection.renews;
+    ctx->spare = ngx_intuit_equal(&ctx->connection.spare.access_token,
+                                  &ctx->connection.renews);
 
     tokens->access_token = arrived->access_token;
     tokens->refresh_token = arrived->refresh_token;

@@ -63,6 +63,10 @@ void ngx_http_intuit_state_free(ngx_http_intuit_state_op_t *op);
 void ngx_http_intuit_state_flush(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id);
 
+/* Removes the file of what the store has no more, the same way. */
+void ngx_http_intuit_state_drop(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id);
+
 /* A worker's end: writes what is still to be written. */
 void ngx_http_intuit_state_exit(void);
 

@@ -109,6 +109,69 @@ done:
 }
 
 
+ngx_int_t
+ngx_http_intuit_state_unlink(ngx_http_intuit_state_work_t *work)
+{
+    int                  dir, lock;
+    u_char               name[NGX_INTUIT_STATE_NAME_SIZE];
+    uint64_t             last, *generation;
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_array_t          older;
+    ngx_intuit_state_t   state;
+
+    last = 0;
+
+    if (ngx_array_init(&older, work->pool, 4, sizeof(uint64_t)) != NGX_OK) {
+        return ngx_http_intuit_state_failed(work, "memory");
+    }
+
+    dir = ngx_http_intuit_state_dir(work);
+    if (dir == -1) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_ERROR;
+    lock = ngx_http_intuit_state_lock_file(dir, NGX_HTTP_INTUIT_STATE_WRITE);
+
+    if (lock == -1 || flock(lock, LOCK_EX) == -1) {
+        (void) ngx_http_intuit_state_failed(work, "lock");
+
+    } else {
+        rc = ngx_http_intuit_state_scan(work, dir, &older, &last);
+    }
+
+    state = work->state;
+    generation = older.elts;
+
+    for (i = 0; rc == NGX_OK && i < older.nelts; i++) {
+
+        if (generation[i] > work->base) {
+            continue;
+        }
+
+        state.generation = generation[i];
+        ngx_intuit_state_name(name, &state);
+
+        if (unlinkat(dir, (char *) name, 0) == -1) {
+            rc = ngx_http_intuit_state_failed(work, "unlink");
+        }
+    }
+
+    if (rc == NGX_OK && older.nelts && fsync(dir) == -1) {
+        rc = ngx_http_intuit_state_failed(work, "fsync directory");
+    }
+
+    if (lock != -1) {
+        (void) close(lock);
+    }
+
+    (void) close(dir);
+
+    return rc;
+}
+
+
 int
 ngx_http_intuit_state_dir(ngx_http_intuit_state_work_t *work)
 {

@@ -41,6 +41,10 @@ typedef struct {
  */
 ngx_int_t ngx_http_intuit_state_write(ngx_http_intuit_state_work_t *work);
 
+/* Removes the files, up to base, that open.  NGX_OK; NGX_ERROR: what and err
+ * tell. */
+ngx_int_t ngx_http_intuit_state_unlink(ngx_http_intuit_state_work_t *work);
+
 /*
  * Takes the right to refresh among all who share the directory, and looks for
  * a file newer than base.

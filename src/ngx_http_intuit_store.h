@@ -250,10 +250,11 @@ ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
 
 /*
  * The lease: the right to refresh a connection, for one owner (random bytes)
- * until `deadline`, which must be later than the owner's job can end.  It
- * survives a save.  NGX_OK, with *abandoned set to 1 if the last owner never
- * gave it back; NGX_DECLINED: another owner has it, or there is no such
- * connection.
+ * until `deadline`, which must be later than the owner's job can end, and less
+ * than NGX_HTTP_INTUIT_HOLD_MAX away: one that seems to last longer is over,
+ * its clock was set back.  It survives a save.  NGX_OK, with *abandoned set to
+ * 1 if the last owner never gave it back; NGX_DECLINED: another owner has it,
+ * or there is no such connection.
  */
 ngx_int_t ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
@@ -333,6 +334,10 @@ ngx_int_t ngx_http_intuit_login_end(ngx_http_intuit_store_t *store,
  */
 ngx_int_t ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t now);
+
+/* No more sessions are made of this attempt: one of them has been ended. */
+void ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id);
 
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);

@@ -241,6 +241,11 @@ void ngx_http_intuit_shm_quota_ask(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_shm_connection_t *connection,
     ngx_http_intuit_quota_t *quota);
 
+/* Under the lock: drops one whose minute is over, which says nothing that is
+ * not true without it.  NGX_OK or NGX_DECLINED. */
+ngx_int_t ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store,
+    time_t now);
+
 /* What a quota with rings of these lengths takes. */
 size_t ngx_http_intuit_shm_quota_size(ngx_uint_t all, ngx_uint_t batches);
 

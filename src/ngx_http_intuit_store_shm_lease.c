@@ -11,6 +11,8 @@
 #include "ngx_http_intuit_store_shm.h"
 
 
+static ngx_uint_t ngx_http_intuit_shm_leased(
+    const ngx_http_intuit_shm_connection_t *connection, time_t now);
 static ngx_http_intuit_shm_hold_t *ngx_http_intuit_shm_hold(
     ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id);
 
@@ -41,7 +43,7 @@ ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     connection = ngx_http_intuit_shm_find(store,
                                           NGX_HTTP_INTUIT_SHM_CONNECTION, id);
 
-    if (connection != NULL && now >= connection->leased) {
+    if (connection != NULL && !ngx_http_intuit_shm_leased(connection, now)) {
         *abandoned = (connection->leased != 0);
         connection->leased = deadline;
         ngx_memcpy(connection->owner, owner, NGX_HTTP_INTUIT_LEASE_LEN);
@@ -84,6 +86,17 @@ ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
 }
 
 
+/* one that lasts longer than any can is of a clock that was set back */
+
+static ngx_uint_t
+ngx_http_intuit_shm_leased(const ngx_http_intuit_shm_connection_t *connection,
+    time_t now)
+{
+    return now < connection->leased
+           && connection->leased - now <= NGX_HTTP_INTUIT_HOLD_MAX;
+}
+
+
 ngx_int_t
 ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t now, uint64_t *generation,
@@ -101,7 +114,7 @@ ngx_http_intuit_connection_peek(ngx_http_intuit_store_t *store,
 
     if (connection != NULL) {
         *generation = connection->generation;
-        *leased = (now < connection->leased);
+        *leased = ngx_http_intuit_shm_leased(connection, now);
         rc = NGX_OK;
     }
 
@@ -212,6 +225,24 @@ ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_unlock(store);
 
     return generation;
+}
+
+
+void
+ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_http_intuit_shm_login_t  *login;
+
+    ngx_http_intuit_shm_lock(store);
+
+    login = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_LOGIN, id);
+
+    if (login != NULL) {
+        login->taken = NGX_HTTP_INTUIT_SHM_TAKES;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
 }
 
 

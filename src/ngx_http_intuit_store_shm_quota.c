@@ -499,6 +499,33 @@ ngx_http_intuit_shm_quota_touch(ngx_http_intuit_store_t *store,
 }
 
 
+ngx_int_t
+ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store, time_t now)
+{
+    ngx_queue_t                   *q, *queue;
+    ngx_http_intuit_shm_quota_t   *quota;
+    ngx_http_intuit_shm_record_t  *record;
+
+    queue = &store->shm->index[NGX_HTTP_INTUIT_SHM_QUOTA].queue;
+
+    if (ngx_queue_empty(queue)) {
+        return NGX_DECLINED;
+    }
+
+    q = ngx_queue_last(queue);
+    record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
+    quota = (ngx_http_intuit_shm_quota_t *) record;
+
+    if (now < quota->over) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_QUOTA, record);
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_intuit_quota_release(ngx_http_intuit_store_t *store,
     ngx_http_intuit_quota_t *q)

@@ -48,8 +48,6 @@ static ngx_int_t ngx_http_intuit_shm_drop_login(ngx_http_intuit_store_t *store,
     ngx_uint_t scan, time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_failed(
     ngx_http_intuit_store_t *store);
-static ngx_int_t ngx_http_intuit_shm_drop_quota(
-    ngx_http_intuit_store_t *store, time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_session(
     ngx_http_intuit_store_t *store, ngx_uint_t scan, time_t now);
 static ngx_int_t ngx_http_intuit_shm_evict(ngx_http_intuit_store_t *store);
@@ -594,35 +592,6 @@ ngx_http_intuit_shm_drop_failed(ngx_http_intuit_store_t *store)
     record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
 
     ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_LOGIN, record);
-
-    return NGX_OK;
-}
-
-
-/* one whose minute is over says nothing that is not true without it */
-
-static ngx_int_t
-ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store, time_t now)
-{
-    ngx_queue_t                   *q, *queue;
-    ngx_http_intuit_shm_quota_t   *quota;
-    ngx_http_intuit_shm_record_t  *record;
-
-    queue = &store->shm->index[NGX_HTTP_INTUIT_SHM_QUOTA].queue;
-
-    if (ngx_queue_empty(queue)) {
-        return NGX_DECLINED;
-    }
-
-    q = ngx_queue_last(queue);
-    record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
-    quota = (ngx_http_intuit_shm_quota_t *) record;
-
-    if (now < quota->over) {
-        return NGX_DECLINED;
-    }
-
-    ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_QUOTA, record);
 
     return NGX_OK;
 }

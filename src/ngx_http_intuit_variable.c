@@ -101,6 +101,10 @@ static ngx_http_variable_t  ngx_http_intuit_variables[] = {
       ngx_http_intuit_variable_ctx, offsetof(ngx_http_intuit_ctx_t, tid),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("intuit_fault_code"), NULL,
+      ngx_http_intuit_variable_ctx, offsetof(ngx_http_intuit_ctx_t, fault_code),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("intuit_error"), NULL,
       ngx_http_intuit_variable_error, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },

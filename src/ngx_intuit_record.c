@@ -167,6 +167,7 @@ ngx_intuit_write_session(ngx_intuit_writer_t *w, const void *record)
     ngx_intuit_write_str(w, &s->userinfo);
     ngx_intuit_write_str(w, &s->id_token);
     ngx_intuit_write_pair(w, &s->own);
+    ngx_intuit_write_str(w, &s->login);
 }
 
 
@@ -302,6 +303,7 @@ ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
     ngx_intuit_read_str(&r, &s->userinfo);
     ngx_intuit_read_str(&r, &s->id_token);
     ngx_intuit_read_pair(&r, &s->own);
+    ngx_intuit_read_str(&r, &s->login);
 
     return ngx_intuit_read_end(&r);
 }

@@ -50,6 +50,7 @@ typedef struct {
     ngx_str_t           userinfo;    /* JSON as received; may be empty */
     ngx_str_t           id_token;    /* only when the configuration uses it */
     ngx_intuit_pair_t   own;         /* OpenID-only login: its own tokens */
+    ngx_str_t           login;       /* the id of the attempt it came from */
 } ngx_intuit_session_t;
 
 /* the sealed login cookie's content */

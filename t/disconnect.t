@@ -12,7 +12,7 @@ my $t = Test::Intuit->new();
 
 $t->write_secret('secret', 'sim-client-secret');
 
-$t->conf(<<'CONF')->start;
+$t->conf(my $conf = <<'CONF')->start;
 load_module %%MODULE%%;
 error_log %%DIR%%/logs/error.log info;
 worker_processes 2;
@@ -225,8 +225,13 @@ $jar = $t->signed_in(realm => $realm);
 $t->sim->script({ kind => 'revoke', times => -1, action => { status => 503 } });
 
 is(disconnect("realm=$realm")->body, "$pending\n", 'pending again');
+
+$t->reload($conf);
+$t->sim->reset('journal');
+ok($t->wait_until(sub { revocations() }), 'a reload keeps it');
+
 $t->stop;
-ok($t->wait_log(qr/intuit revocation is given up: the worker ends/),
+ok($t->wait_log(qr/intuit revocation is given up: nginx ends/),
     'what was not said to Intuit is said to the operator');
 
 done_testing();

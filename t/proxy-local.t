@@ -3,7 +3,9 @@
 # intuit_proxy with realm= and without a login is for programs of this machine
 # that use a name of the server.  A page whose name was made to resolve here
 # is refused, and so is whoever comes through a balancer or a tunnel on this
-# machine, or names a local address to realip: they are all 127.0.0.1.
+# machine, or names a local address to realip: they are all 127.0.0.1.  So are
+# another site's page and a client that is not of this machine.  Intuit hears of
+# none of them.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -56,6 +58,23 @@ http {
     }
 
     server {
+        listen 127.0.0.1:%%PORT_8082%%;
+        server_name books.example.com;
+
+        set_real_ip_from 127.0.0.1;
+        real_ip_header X-Client;
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
+
+        location /any/ {
+            rewrite ^/any(/.*) $1 break;
+            intuit_proxy books realm=9130347957983546 clients=any;
+        }
+    }
+
+    server {
         listen 127.0.0.1:%%PORT_8081%%;
         server_name books.example.com;
 
@@ -84,6 +103,8 @@ for my $host ('books.example.com', 'BOOKS.example.com', 'localhost',
         "a program that says $host");
 }
 
+$t->sim->reset('journal');
+
 for my $host ('evil.example', 'example.com', 'xbooks.example.com',
     'two.example', 'regex1.example', 'onexexample', 'nine.example',
     'books.example.com.evil.example', '10.0.0.1')
@@ -93,8 +114,6 @@ for my $host ('evil.example', 'example.com', 'xbooks.example.com',
     is($r->status, 403, "a page that says $host");
     is($r->json->{error}, 'client_not_allowed', 'is refused');
 }
-
-$t->sim->reset('journal');
 
 for my $name ('X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'Via',
     'x-forwarded-for')
@@ -108,8 +127,34 @@ for my $name ('X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'Via',
     }
 }
 
-is($t->sim->count(kind => 'api'), 0, 'nothing was sent');
+for my $way ("$path", "/any$path") {
+    for my $header ([ Origin => 'http://evil.example' ], [ Origin => 'null' ],
+        [ Origin => 'http://localhost.evil.example' ],
+        [ 'Sec-Fetch-Site' => 'cross-site' ],
+        [ 'Sec-Fetch-Site' => 'same-site' ])
+    {
+        my $r = $t->post($way, '{}', -json => 1, @$header);
 
+        is($r->status, 403, "$way, a POST with @$header");
+        is($r->json->{error}, 'cross_site_request', "another site's page");
+    }
+}
+
+for my $address ('192.0.2.1', '10.0.0.1', '126.255.255.255', '128.0.0.1') {
+    my $r = $t->get($path, -json => 1, -port => $t->port(8082),
+        Host => 'books.example.com', 'X-Client' => $address);
+
+    is($r->status, 403, "a client at $address");
+    is($r->json->{error}, 'client_not_allowed', 'is not of this machine');
+}
+
+is($t->sim->count, 0, 'Intuit was not asked for any of them');
+
+is($t->get($path, -json => 1, -port => $t->port(8082),
+    Host => 'books.example.com', 'X-Client' => '127.9.9.9')->status, 200,
+    'a client at 127.9.9.9 is');
+is($t->get("/any$path", -json => 1, -port => $t->port(8082),
+    'X-Client' => '192.0.2.1')->status, 200, 'clients=any lets all in');
 is($t->get("/any$path", -json => 1, 'X-Forwarded-For' => '192.0.2.1')->status,
     200, 'clients=any means it');
 

@@ -372,7 +372,7 @@ subtest 'TLS and its variants' => sub {
 subtest 'options' => sub {
     my $s = start('--public-base', 'http://localhost:8080/simulated-intuit', '--issuer',
         'https://oauth.platform.intuit.com/op/v1', '--client-id', 'me', '--client-secret', 'a:b',
-        '--redirect-uri', $back, '--access-ttl', 5, '--nonce', 'echo');
+        '--redirect-uri', $back, '--access-ttl', 5, '--access-bytes', 3000, '--nonce', 'echo');
     my $doc = json(get("$s->{base}/.well-known/openid_configuration"));
     is $doc->{authorization_endpoint}, 'http://localhost:8080/simulated-intuit/connect/oauth2', 'public';
     is $doc->{issuer}, 'https://oauth.platform.intuit.com/op/v1', 'issuer';
@@ -384,6 +384,8 @@ subtest 'options' => sub {
     $url =~ s/callback/elsewhere/;
     is get($url)->{status}, 400, 'redirect_uri not registered';
     is request($s->{control}, 'POST /issue', {})->{expires_in}, 5, 'access-ttl';
+    cmp_ok length request($s->{control}, 'POST /issue', {})->{access_token}, '>', 4000,
+        'access-bytes';
     is post("$s->{base}/oauth2/v1/tokens/bearer", code_form('x'), { authorization => basic('me', 'a:b') })
         ->{status}, 400, 'a secret with a colon';
     is get("$s->{control}/state", { origin => 'http://evil.example' })->{status}, 403,

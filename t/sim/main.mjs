@@ -21,14 +21,14 @@ const OPTIONS = {
     port: text, 'control-port': text, tls: flag, dir: text, cert: text, host: text,
     'public-base': text, 'path-prefix': text, issuer: text,
     'client-id': text, 'client-secret': text, 'redirect-uri': list,
-    'access-ttl': text, 'refresh-ttl': text, 'rotate-after': text, nonce: text, quota: flag,
-    keepalive: text, ready: text, 'die-with-parent': flag, help: flag,
+    'access-ttl': text, 'access-bytes': text, 'refresh-ttl': text, 'rotate-after': text,
+    nonce: text, quota: flag, keepalive: text, ready: text, 'die-with-parent': flag, help: flag,
 };
 
 const USAGE = 'usage: node main.mjs [--port N] [--control-port N] [--tls --dir D [--cert VARIANT]] '
     + '[--host NAME]\n  [--public-base URL] [--path-prefix P] [--issuer URL] [--client-id X] '
-    + '[--client-secret Y]\n  [--redirect-uri Z]... [--access-ttl S] [--refresh-ttl S] [--rotate-after S]\n'
-    + '  [--nonce none|echo] [--quota] [--keepalive S] [--ready FILE] [--die-with-parent]\n';
+    + '[--client-secret Y]\n  [--redirect-uri Z]... [--access-ttl S] [--access-bytes N]\n'
+    + '  [--refresh-ttl S] [--rotate-after S] [--nonce none|echo] [--quota] [--keepalive S] [--ready FILE] [--die-with-parent]\n';
 
 function options() {
     try {
@@ -53,6 +53,7 @@ function number(value, name, fallback) {
 function settings(o) {
     const given = {
         access_ttl: number(o['access-ttl'], 'access-ttl'),
+        access_bytes: number(o['access-bytes'], 'access-bytes'),
         refresh_ttl: number(o['refresh-ttl'], 'refresh-ttl'),
         rotate_after: number(o['rotate-after'], 'rotate-after'),
         nonce: o.nonce, quota: o.quota,

@@ -27,6 +27,7 @@ export const hasScope = (scope, name) => scope.split(' ').includes(name);
 
 const DEFAULTS = {
     access_ttl: 3600,           // seconds
+    access_bytes: 604,          // random bytes in an access token: about as long as Intuit's
     refresh_ttl: 8726400,       // 101 days, from the last change of the value
     hard_ttl: 157680000,        // five years from consent
     code_ttl: 600,
@@ -133,7 +134,7 @@ export class State {
     newAccessValue(grant, now) {
         const head = Buffer.from('{"enc":"A128CBC-HS256","alg":"dir"}').toString('base64url');
         const part = (n) => randomBytes(n).toString('base64url');
-        const value = `${head}..${part(16)}.${part(604)}.${part(16)}`;
+        const value = `${head}..${part(16)}.${part(Number(this.config.access_bytes))}.${part(16)}`;
         const access = {
             value, grant, issued: now, expires: now + Number(this.config.access_ttl), revoked: false,
         };

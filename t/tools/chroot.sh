@@ -77,6 +77,9 @@ configure_apt() {
         grep -q Invoke "$file" || cp "$file" "$root$file"
     done < <(grep -ls '^ *Acquire::' /etc/apt/apt.conf.d/*)
 
+    # it need not survive a loss of power
+    echo force-unsafe-io > "$root/etc/dpkg/dpkg.cfg.d/throwaway"
+
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
 }
 

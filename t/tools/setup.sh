@@ -3,6 +3,7 @@
 # Installs what is missing, and nothing else.
 #
 #     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix
+#              | bench
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.
@@ -14,6 +15,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 level=${1:-build}
 missing=()
+optional=()
 
 
 command_missing() { ! command -v "$1" > /dev/null; }
@@ -107,6 +109,22 @@ need_for_matrix() {
     need debootstrap     command_missing debootstrap
 }
 
+# What is compared with: where Debian has it.  apache2 is not started: nothing
+# that is installed here is.
+need_for_bench() {
+    need_for_demo
+    need valgrind        command_missing valgrind
+    need wrk             command_missing wrk
+    need util-linux      command_missing taskset
+
+    # the bench goes on without what it only compares with
+    if command_missing apache2 || file_missing \
+        /usr/lib/apache2/modules/mod_auth_openidc.so
+    then
+        optional+=(apache2 libapache2-mod-auth-openidc)
+    fi
+}
+
 
 apt_get() {
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C \
@@ -153,30 +171,38 @@ node_modules() {
 
 
 case $level in
-    build | demo | test | fuzz | analyse | valgrind | matrix) \
+    build | demo | test | fuzz | analyse | valgrind | matrix | bench) \
         "need_for_$level" ;;
     *) fail "what is \"$level\"? See the beginning of this script" ;;
 esac
 
-if [ ${#missing[@]} -gt 0 ]; then
+if [ $((${#missing[@]} + ${#optional[@]})) -gt 0 ]; then
 
     sudo=()
 
     if [ "$(id -u)" != 0 ]; then
         command -v sudo > /dev/null || fail "not root, and there is no sudo;" \
-            "please install: ${missing[*]}"
+            "please install: ${missing[*]} ${optional[*]}"
         sudo=(sudo)
         sudo -v
     fi
 
     command -v apt-get > /dev/null || fail "this is not a Debian;" \
-        "please install what Debian calls: ${missing[*]}"
+        "please install what Debian calls: ${missing[*]} ${optional[*]}"
 
-    step apt "installing ${missing[*]}" install_packages "${missing[@]}"
+    if [ ${#missing[@]} -gt 0 ]; then
+        step apt "installing ${missing[*]}" install_packages "${missing[@]}"
+    fi
+
+    if [ ${#optional[@]} -gt 0 ]; then
+        step apt "installing ${optional[*]}" \
+            install_packages "${optional[@]}" \
+            || echo "going on without ${optional[*]}"
+    fi
 fi
 
 case $level in
-    build | demo | fuzz) ;;
+    build | demo | fuzz | bench) ;;
     *)
         if node_modules_missing; then
             step npm "installing the test's Node modules" node_modules

@@ -103,6 +103,7 @@ fill(ngx_intuit_connection_t *c, ngx_intuit_session_t *s,
     s->claims = ngx_intuit_stub_str(pool, "{\"sub\":\"8f1c\"}");
     s->userinfo = ngx_intuit_stub_str(pool, "{\"sub\":\"8f1c\" }");
     s->id_token = ngx_intuit_stub_str(pool, "a.b.c");
+    s->login = ngx_intuit_stub_str(pool, "the attempt's id");
     fill_pair(&s->own, "own");
 
     ngx_memzero(l, sizeof(*l));
@@ -149,7 +150,8 @@ test_round_trip(void)
        && same(&s.realm, &s2.realm) && same(&s.sub, &s2.sub)
        && same(&s.email, &s2.email) && same(&s.claims, &s2.claims)
        && same(&s.userinfo, &s2.userinfo)
-       && same(&s.id_token, &s2.id_token) && same_pair(&s.own, &s2.own),
+       && same(&s.id_token, &s2.id_token) && same_pair(&s.own, &s2.own)
+       && same(&s.login, &s2.login),
        "... is the same");
 
     memset(&l2, 0xff, sizeof(l2));

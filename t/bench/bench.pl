@@ -1,0 +1,130 @@
+#!/usr/bin/perl
+
+# The bench: see README.md beside it.
+#
+#     bench.pl [--quick] [--tables pinned,unpinned,rate,instructions,stampede,
+#              store,reload] [--only NAME,NAME] [--rounds N] [--seconds N]
+#              [--sessions N]
+#
+# The figures go to build/bench/results.json; without --quick and --only to
+# t/bench/RESULTS.md and results.svg as well.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
+
+use Cwd qw(abs_path);
+use Getopt::Long qw(GetOptions);
+use Time::HiRes qw(time);
+
+use Bench::Contenders;
+use Bench::Figures;
+use Bench::Instructions;
+use Bench::Reload;
+use Bench::Report;
+use Bench::Site;
+use Bench::Speed;
+use Bench::Stampede;
+use Bench::Store;
+
+my $TOP = abs_path("$FindBin::Bin/../..");
+my $QUICK = 'limit-again,auth-request,signed-in,intuit-proxy,anonymous-302';
+
+my %o = (rounds => 9, seconds => 3, sessions => 1_000_000,
+    tables => 'pinned,unpinned,rate,instructions,stampede,store,reload');
+
+GetOptions(\my %given, 'quick', 'tables=s', 'only=s', 'rounds=i', 'seconds=i',
+    'sessions=i') && !@ARGV or die "see the beginning of $0\n";
+
+%o = (%o, rounds => 3, seconds => 1, tables => 'pinned,instructions',
+    only => $QUICK) if $given{quick};
+%o = (%o, %given);
+
+$ENV{TEST_MODULE} //= "$TOP/build/release/ngx_http_intuit_auth_module.so";
+$ENV{PATH} .= ':/usr/sbin:/sbin';
+$| = 1;
+chdir $TOP or die "$TOP: $!\n";
+
+# what runs must be ended, whatever happens
+$SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);
+
+my $started = time;
+my $results = "$TOP/build/bench/results.json";
+my $all = $o{quick} || $o{only} ? {} : Bench::Report::load($results);
+my @only = split /,/, $o{only} // '';
+my $site;
+
+END { my $status = $?; $site->end if $site; $? = $status }
+
+for my $table (split /,/, $o{tables}) {
+    my $title = Bench::Report::title($table) // die "there is no table $table\n";
+
+    say_('', "-- $title");
+
+    my $pinned = $table =~ /^(?:pinned|rate)$/;
+
+    $site = Bench::Site->new(pinned => $pinned && cores() > 1,
+        workers => $pinned ? 1 : 2);
+
+    my $data = { pinned => \&speed, unpinned => \&speed, rate => \&rate,
+        instructions => sub { Bench::Instructions->run($site, \&say_, @only) },
+        stampede => sub { Bench::Stampede->run($site, \&say_) },
+        store => sub { Bench::Store->run($site, \&say_,
+            sessions => $o{sessions}) },
+        reload => sub { Bench::Reload->run($site, \&say_,
+            sessions => $o{sessions}, seconds => 4 * $o{seconds},
+            rate => limit_of('unpinned') / 4) },
+    }->{$table}->();
+
+    $site->end;
+    undef $site;
+
+    $all->{$table} = { data => $data };
+    Bench::Report::keep($results, $all, $table, $data)
+        if !$o{quick} && !@only;
+
+    print "\n", Bench::Report::shown($table, $data);
+}
+
+if (!$o{quick} && !@only) {
+    Bench::Report::write_file("$TOP/t/bench/RESULTS.md",
+        Bench::Report::markdown($all));
+    Bench::Report::write_file("$TOP/t/bench/results.svg",
+        Bench::Report::svg($all));
+    print "\nt/bench/RESULTS.md and results.svg are written\n";
+}
+
+printf "\n%.0f s\n", time - $started;
+
+
+sub speed {
+    return Bench::Speed->run($site, \&say_, rounds => $o{rounds},
+        seconds => $o{seconds}, only => \@only);
+}
+
+sub rate {
+    return Bench::Speed->rate($site, \&say_, rounds => $o{rounds},
+        seconds => $o{seconds} + 1, only => \@only,
+        limit => limit_of('pinned'));
+}
+
+# what the limit could do, requests/s, when it was measured; else a guess that
+# any machine bears
+sub limit_of {
+    my ($table) = @_;
+    my $r = $all->{$table} or return 4000;
+
+    return Bench::Figures::medians($r->{data}{+Bench::Contenders::LIMIT})
+        ->{rate};
+}
+
+sub cores {
+    my $n = () = Bench::Report::slurp('/proc/cpuinfo') =~ /^processor\s*:/mg;
+    return $n;
+}
+
+sub say_ {
+    printf "[%4.0f s] %s\n", time - $started, $_ for grep { $_ ne '' } @_;
+}
