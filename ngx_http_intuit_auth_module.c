@@ -139,6 +139,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       &ngx_http_intuit_migrate },
 
+    { ngx_string("intuit_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
+      ngx_http_intuit_set_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     /* inside intuit_provider { } */
 
     { ngx_string("include"),
@@ -492,6 +499,14 @@ ngx_http_intuit_init(ngx_conf_t *cf)
                                               ngx_http_intuit_auth_module);
 
     if (imcf->providers.nelts == 0) {
+
+        if (imcf->status) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"intuit_status\" has nothing to show: define an "
+                          "intuit_provider in the http block");
+            return NGX_ERROR;
+        }
+
         return NGX_OK;
     }
 
@@ -671,6 +686,7 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->resolver = NULL;
      *     imcf->keep_id_token = 0;
      *     imcf->token_used = 0;
+     *     imcf->status = 0;
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
@@ -729,6 +745,8 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
      *     ilcf->any_clients = 0;
      *     ilcf->handler = NULL;
      *     ilcf->callback = 0;
+     *     ilcf->status = 0;
+     *     ilcf->manage = 0;
      */
 
     ilcf->auth = NGX_CONF_UNSET_PTR;
@@ -798,6 +816,9 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             conf->action = prev->action;
             conf->handler = prev->handler;
             conf->callback = prev->callback;
+            conf->status = prev->status;
+            conf->manage = prev->manage;
+            conf->any_clients |= prev->status ? prev->any_clients : 0;
             clcf->handler = conf->handler;
         }
     }

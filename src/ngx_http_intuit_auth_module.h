@@ -23,6 +23,7 @@
 #include "ngx_intuit_jwt.h"
 #include "ngx_intuit_oauth2.h"
 #include "ngx_intuit_record.h"
+#include "ngx_intuit_text.h"
 #include "ngx_intuit_url.h"
 
 
@@ -47,6 +48,13 @@
 #define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 
+/* format= of intuit_status; 0: there is none */
+#define NGX_HTTP_INTUIT_STATUS_ASKED       1   /* by Accept */
+#define NGX_HTTP_INTUIT_STATUS_HTML        2
+#define NGX_HTTP_INTUIT_STATUS_JSON        3
+#define NGX_HTTP_INTUIT_STATUS_PROMETHEUS  4
+#define NGX_HTTP_INTUIT_STATUS_HEALTH      5
+
 
 typedef struct ngx_http_intuit_job_s       ngx_http_intuit_job_t;
 typedef struct ngx_http_intuit_runtime_s   ngx_http_intuit_runtime_t;
@@ -54,6 +62,10 @@ typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
 typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
+
+/* Answers a request that has waited: what ngx_http_finalize_request() takes. */
+typedef ngx_int_t (*ngx_http_intuit_answer_pt)(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 
 /*
@@ -97,6 +109,29 @@ typedef enum {
     NGX_HTTP_INTUIT_E_QUOTA,                  /* too many wait for a slot */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
+
+
+/*
+ * What is counted in the zone, for intuit_status; the numbers are kept over
+ * reloads: append.
+ */
+typedef enum {
+    NGX_HTTP_INTUIT_N_REFRESHED = 0,          /* refreshes, by their end */
+    NGX_HTTP_INTUIT_N_REFRESH_FAILED,
+    NGX_HTTP_INTUIT_N_REFRESH_ENDED,
+    NGX_HTTP_INTUIT_N_LOGIN,                  /* logins and connects */
+    NGX_HTTP_INTUIT_N_LOGIN_FAILED,
+    NGX_HTTP_INTUIT_N_DISCONNECT,
+    NGX_HTTP_INTUIT_N_API_REFUSED,            /* a 401 from the API */
+    NGX_HTTP_INTUIT_N_REPLAY,                 /* ... and sent once more */
+    NGX_HTTP_INTUIT_N_UNCURED,                /* ... in vain */
+
+    NGX_HTTP_INTUIT_N_ERROR = 64              /* + ngx_http_intuit_error_e */
+} ngx_http_intuit_counter_e;
+
+/* what Intuit has said about a provider's keys */
+#define NGX_HTTP_INTUIT_CLIENT_ACCEPTED  1
+#define NGX_HTTP_INTUIT_CLIENT_REFUSED   2
 
 
 struct ngx_http_intuit_provider_s {
@@ -185,6 +220,7 @@ typedef struct {
     ngx_resolver_t              *resolver;
     ngx_uint_t                   keep_id_token;
     ngx_uint_t                   token_used;   /* $intuit_access_token */
+    ngx_uint_t                   status;       /* there is an intuit_status */
 } ngx_http_intuit_main_conf_t;
 
 typedef struct {
@@ -222,6 +258,8 @@ typedef struct {
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
     ngx_uint_t                   callback;     /* it needs the redirect URI */
+    ngx_uint_t                   status;       /* format of intuit_status */
+    ngx_uint_t                   manage;       /* it has forms */
 } ngx_http_intuit_loc_conf_t;
 
 
@@ -287,6 +325,9 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    fault_code;
     ngx_str_t                    refused;      /* a token, by the API */
     ngx_http_intuit_asked_t     *asked;        /* for userinfo */
+    ngx_http_intuit_view_t      *renewed;      /* by hand, and */
+    ngx_http_intuit_answer_pt    then;         /* called */
+    void                        *status;       /* for intuit_status */
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
@@ -379,6 +420,19 @@ ngx_int_t ngx_http_intuit_userinfo_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_connect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_intuit_status_handler(ngx_http_request_t *r);
+
+/*
+ * For intuit_status: forgets and revokes a company's connection (or revokes
+ * token, if it is not empty), and answers the request, whose body was read.
+ */
+void ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+
+/* The way back to the status page, which says that this was done. */
+ngx_int_t ngx_http_intuit_status_back(ngx_http_request_t *r,
+    const char *done);
 
 /*
  * A job that revokes tokens, any of the two (each may be empty) that belong to
@@ -443,10 +497,6 @@ ngx_int_t ngx_http_intuit_leave_handler(ngx_http_request_t *r);
 
 /* PRECONTENT, first: takes what is ours or identity out of the request. */
 ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
-
-/* 1: the request goes to the API with a requestid, by which Intuit knows it
- * again and does nothing twice. */
-ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
 
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
@@ -532,6 +582,21 @@ ngx_resolver_t *ngx_http_intuit_system_resolver(ngx_conf_t *cf);
 ngx_int_t ngx_http_intuit_probe_init(ngx_cycle_t *cycle,
     ngx_http_intuit_main_conf_t *imcf);
 
+/*
+ * 1: Intuit's answer (its "error") refuses the app's keys, which is noted for
+ * intuit_status; and the opposite.
+ */
+ngx_uint_t ngx_http_intuit_client_refused(ngx_http_intuit_job_t *job,
+    const ngx_str_t *error);
+void ngx_http_intuit_client_accepted(ngx_http_intuit_job_t *job);
+
+/* A note about a provider ("client", "state"), valid for its present keys.
+ * ngx_http_intuit_noted(): NGX_OK, NGX_DECLINED: there is none. */
+void ngx_http_intuit_note(ngx_http_intuit_provider_t *provider,
+    const char *kind, ngx_uint_t value, const ngx_str_t *tid);
+ngx_int_t ngx_http_intuit_noted(ngx_http_intuit_provider_t *provider,
+    const char *kind, ngx_http_intuit_note_t *note);
+
 /* Worker start: arms the timer that looks after unused connections. */
 void ngx_http_intuit_keepalive_init(ngx_cycle_t *cycle,
     ngx_http_intuit_main_conf_t *imcf);
@@ -553,9 +618,9 @@ time_t ngx_http_intuit_refresh_end(const ngx_intuit_pair_t *pair);
 
 /*
  * The content handler of them all.  Refuses a request that is not from here,
- * of another site, or of another method than POST and, unless get is NULL,
- * GET.  For a POST reads the body, at most 16 KiB, and calls post, which ends
- * the request.
+ * of another site, or of another method than GET (and HEAD for intuit_status)
+ * and POST; get or post may be NULL.  For a POST reads the body, at most 16
+ * KiB, and calls post, which ends the request.
  */
 ngx_int_t ngx_http_intuit_operator_handler(ngx_http_request_t *r,
     ngx_http_handler_pt get, ngx_http_client_body_handler_pt post);
@@ -614,20 +679,32 @@ const char *ngx_http_intuit_error_name(ngx_http_intuit_error_e error);
 /*
  * Sends a complete answer with our own security headers: Cache-Control:
  * no-store, X-Content-Type-Options, Referrer-Policy: no-referrer (unless the
- * caller has added another), Content-Security-Policy (html only).  type:
- * "text/html", "application/json".  The request body is discarded.  Returns
- * what ngx_http_finalize_request() takes.
+ * caller has added another), Content-Security-Policy (html only; the same).
+ * type: "text/html", "application/json".  The request body is discarded.
+ * Returns what ngx_http_finalize_request() takes.
  */
 ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body);
 
-/* As above, with Location and an empty body; url is absolute. */
+/* As above, with Location and an empty body; url is absolute, or relative to
+ * this request. */
 ngx_int_t ngx_http_intuit_redirect(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *url);
 
 /* Wraps content (HTML, escaped by the caller) into our page design. */
 ngx_int_t ngx_http_intuit_page(ngx_http_request_t *r, const char *title,
     const ngx_str_t *content, ngx_str_t *page);
+
+/*
+ * The same for a page that writes its own content between the two: with more
+ * style, and a script that may ask this site for more.  The end adds the
+ * Content-Security-Policy that allows just these.
+ */
+void ngx_http_intuit_page_begin(ngx_intuit_text_t *t, const char *title,
+    const char *style);
+ngx_int_t ngx_http_intuit_page_end(ngx_http_request_t *r,
+    ngx_intuit_text_t *t, const char *style, const char *script,
+    ngx_str_t *page);
 
 /* Adds a response header; name is a literal, value lives as long as r. */
 ngx_int_t ngx_http_intuit_add_header(ngx_http_request_t *r, const char *name,

@@ -40,25 +40,46 @@ static void
 ngx_http_intuit_disconnect_body(ngx_http_request_t *r)
 {
     ngx_int_t                    rc;
-    ngx_str_t                    realm, token[2];
-    ngx_http_intuit_job_t       *job;
-    ngx_intuit_connection_t      c;
+    ngx_str_t                    realm, token;
     ngx_http_intuit_loc_conf_t  *ilcf;
-    ngx_http_intuit_provider_t  *provider;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
-    provider = ilcf->action;
+
+    rc = ngx_http_intuit_disconnect_form(r, ilcf->action, &realm, &token);
+
+    if (rc == NGX_OK) {
+        ngx_http_intuit_disconnect_company(r, ilcf->action, &realm, &token);
+        return;
+    }
+
+    ngx_http_intuit_operator_fail(r, ilcf->action,
+                                  rc == NGX_DECLINED ? NGX_HTTP_INTUIT_E_BODY
+                                                    : NGX_HTTP_INTUIT_E_STORE,
+                                  "disconnect");
+}
+
+
+void
+ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *given)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 token[2];
+    ngx_http_intuit_job_t    *job;
+    ngx_intuit_connection_t   c;
+
+    rc = NGX_OK;
     job = NULL;
 
     ngx_memzero(&c, sizeof(ngx_intuit_connection_t));
 
-    rc = ngx_http_intuit_disconnect_form(r, provider, &realm, &token[0]);
-
-    if (rc == NGX_OK && realm.len) {
-        rc = ngx_http_intuit_disconnect_load(r, provider, &realm, &c);
+    if (realm->len) {
+        rc = ngx_http_intuit_disconnect_load(r, provider, realm, &c);
     }
 
     if (rc == NGX_OK) {
+        token[0] = *given;
         ngx_str_null(&token[1]);
 
         if (token[0].len == 0) {
@@ -71,11 +92,11 @@ ngx_http_intuit_disconnect_body(ngx_http_request_t *r)
 
         if (token[0].len || token[1].len) {
             /* kept before the connection that holds the tokens is gone */
-            job = ngx_http_intuit_revoke_create(provider, &realm, token);
+            job = ngx_http_intuit_revoke_create(provider, realm, token);
         }
 
-        if (realm.len) {
-            rc = ngx_http_intuit_disconnect_forget(r, provider, &realm);
+        if (realm->len) {
+            rc = ngx_http_intuit_disconnect_forget(r, provider, realm);
         }
     }
 
@@ -259,6 +280,9 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
          : ngx_http_intuit_connection_remove(provider->store, &id);
 
     if (rc == NGX_OK) {
+        ngx_http_intuit_store_count(provider->store,
+                                    NGX_HTTP_INTUIT_N_DISCONNECT);
+
         ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
                       "intuit connection is removed, provider \"%V\", "
                       "realm \"%V\"", &provider->name, realm);
@@ -347,7 +371,14 @@ static ngx_int_t
 ngx_http_intuit_disconnect_answer(ngx_http_request_t *r,
     const ngx_str_t *revoked)
 {
-    ngx_str_t  body;
+    ngx_str_t                    body;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (ilcf->manage && ngx_http_intuit_wants_html(r)) {
+        return ngx_http_intuit_status_back(r, "disconnected");
+    }
 
     body.data = ngx_pnalloc(r->pool, revoked->len
                             + sizeof("{\"disconnected\":true,"

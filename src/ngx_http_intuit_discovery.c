@@ -11,6 +11,9 @@
 #define NGX_HTTP_INTUIT_KEYS_COOLDOWN   10      /* s between two reads */
 
 
+static ngx_int_t ngx_http_intuit_post(ngx_http_intuit_job_t *job,
+    const ngx_str_t *url, const char *type, const ngx_str_t *body,
+    const char *opt_in, ngx_http_intuit_step_pt next);
 static ngx_int_t ngx_http_intuit_document_start(
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_document_fetch(ngx_http_intuit_job_t *job);
@@ -99,6 +102,29 @@ ngx_http_intuit_endpoint_post(ngx_http_intuit_job_t *job,
     const ngx_str_t *url, const char *type, const ngx_str_t *body,
     ngx_http_intuit_step_pt next)
 {
+    return ngx_http_intuit_post(job, url, type, body, NULL, next);
+}
+
+
+ngx_int_t
+ngx_http_intuit_token_post(ngx_http_intuit_job_t *job,
+    const ngx_intuit_endpoints_t *endpoints, const ngx_str_t *form,
+    ngx_http_intuit_step_pt next)
+{
+    /* Intuit tells the absolute end of a refresh token to those who ask */
+
+    return ngx_http_intuit_post(job, &endpoints->token_endpoint,
+                                "application/x-www-form-urlencoded", form,
+                                "x-include-refresh-token-hard-expires-in",
+                                next);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_post(ngx_http_intuit_job_t *job, const ngx_str_t *url,
+    const char *type, const ngx_str_t *body, const char *opt_in,
+    ngx_http_intuit_step_pt next)
+{
     ngx_http_intuit_fetch_t  request;
 
     ngx_memzero(&request, sizeof(ngx_http_intuit_fetch_t));
@@ -109,21 +135,11 @@ ngx_http_intuit_endpoint_post(ngx_http_intuit_job_t *job,
     request.content_type.data = (u_char *) type;
     request.content_type.len = ngx_strlen(type);
     request.body = *body;
+    request.opt_in = opt_in;
 
     job->step = next;
 
     return ngx_http_intuit_fetch(job, &request);
-}
-
-
-ngx_int_t
-ngx_http_intuit_token_post(ngx_http_intuit_job_t *job,
-    const ngx_intuit_endpoints_t *endpoints, const ngx_str_t *form,
-    ngx_http_intuit_step_pt next)
-{
-    return ngx_http_intuit_endpoint_post(job, &endpoints->token_endpoint,
-                                         "application/x-www-form-urlencoded",
-                                         form, next);
 }
 
 

@@ -286,6 +286,7 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
     ngx_str_t                         body, link, seconds;
     ngx_uint_t                        html;
     ngx_http_intuit_ctx_t            *ctx;
+    ngx_http_intuit_main_conf_t      *imcf;
     const ngx_http_intuit_failure_t  *failure;
 
     ctx = ngx_http_intuit_get_ctx(r, 1);
@@ -297,6 +298,11 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
 
     ctx->error = failure - ngx_http_intuit_failures;
     ctx->failed = 1;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
+
+    ngx_http_intuit_store_count(imcf->store, NGX_HTTP_INTUIT_N_ERROR
+                                             + (ngx_uint_t) ctx->error);
 
     ngx_http_intuit_fail_log(r, provider, failure, reason);
 

@@ -256,6 +256,8 @@ ngx_http_intuit_exchange_refusal(ngx_http_intuit_job_t *job)
                              : NGX_HTTP_INTUIT_E_CODE;
     }
 
+    (void) ngx_http_intuit_client_refused(job, &error);
+
     if (ctx->in.begin
         && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_BAD_REQUEST)
         && !(error.len == 14
@@ -704,7 +706,14 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                          &ctx->result, ngx_time());
     }
 
+    ngx_http_intuit_store_count(job->provider->store,
+                         ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE
+                         ? NGX_HTTP_INTUIT_N_LOGIN
+                         : NGX_HTTP_INTUIT_N_LOGIN_FAILED);
+
     if (ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE) {
+        ngx_http_intuit_client_accepted(job);
+
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "intuit %s succeeded, realm \"%V\", "
                       "intuit_tid: \"%V\"", job->name, &ctx->in.realm,

@@ -5,6 +5,8 @@
 #include "ngx_http_intuit_job.h"
 
 
+static ngx_int_t ngx_http_intuit_fetch_headers(ngx_http_request_t *sr,
+    ngx_http_intuit_fetch_t *fetch);
 static ngx_int_t ngx_http_intuit_fetch_header(ngx_http_request_t *sr,
     const char *name, const char *lowcase, ngx_str_t *value);
 static ngx_int_t ngx_http_intuit_fetch_body(ngx_http_request_t *sr,
@@ -64,7 +66,7 @@ ngx_int_t
 ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_fetch_t *request)
 {
-    ngx_str_t                    uri, accept;
+    ngx_str_t                    uri;
     ngx_http_request_t          *r, *sr;
     ngx_http_intuit_fetch_t     *fetch;
     ngx_http_post_subrequest_t  *ps;
@@ -103,7 +105,6 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     ps->data = fetch;
 
     ngx_str_set(&uri, "/");
-    ngx_str_set(&accept, "application/json");
 
     if (ngx_http_subrequest(r, &uri, NULL, &sr, ps,
                             NGX_HTTP_SUBREQUEST_WAITED
@@ -116,11 +117,31 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     fetch->subrequest = sr;
     sr->write_event_handler = ngx_http_intuit_fetch_enter;
 
+    if (ngx_http_intuit_fetch_headers(sr, fetch) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, job->log, 0, "intuit asks");
+
+    ngx_http_run_posted_requests(job->connection);
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_fetch_headers(ngx_http_request_t *sr,
+    ngx_http_intuit_fetch_t *fetch)
+{
+    ngx_str_t  accept, yes;
+
+    ngx_str_set(&accept, "application/json");
+
     ngx_memzero(&sr->headers_in, sizeof(ngx_http_headers_in_t));
     sr->headers_in.content_length_n = -1;
     sr->headers_in.keep_alive_n = -1;
 
-    if (ngx_list_init(&sr->headers_in.headers, job->pool, 4,
+    if (ngx_list_init(&sr->headers_in.headers, sr->pool, 4,
                       sizeof(ngx_table_elt_t))
         != NGX_OK
         || ngx_http_intuit_fetch_header(sr, "Accept", "accept", &accept)
@@ -132,6 +153,15 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     if (fetch->authorization.len
         && ngx_http_intuit_fetch_header(sr, "Authorization", "authorization",
                                         &fetch->authorization)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&yes, "true");
+
+    if (fetch->opt_in
+        && ngx_http_intuit_fetch_header(sr, fetch->opt_in, fetch->opt_in, &yes)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -150,11 +180,7 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
         }
     }
 
-    ngx_log_error(NGX_LOG_INFO, job->log, 0, "intuit asks");
-
-    ngx_http_run_posted_requests(job->connection);
-
-    return NGX_AGAIN;
+    return NGX_OK;
 }
 
 

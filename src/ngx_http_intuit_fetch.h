@@ -24,6 +24,8 @@ typedef struct {
     ngx_str_t      authorization;    /* whole value; empty: none */
     ngx_str_t      content_type;     /* with a body only */
     ngx_str_t      body;
+    const char    *opt_in;           /* one more header, in lower case, whose
+                                      * value is "true"; NULL: none */
     unsigned       post:1;
 
     /* out */

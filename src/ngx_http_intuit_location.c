@@ -590,3 +590,90 @@ ngx_http_intuit_set_operator(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return NGX_CONF_OK;
 }
+
+
+char *
+ngx_http_intuit_set_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value;
+    ngx_uint_t                    i, k;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_intuit_loc_conf_t   *ilcf = conf;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    static const char  *formats[] = {
+        "", "", "html", "json", "prometheus", "health", NULL
+    };
+
+    (void) cmd;
+
+    if (ilcf->status) {
+        return "is duplicate";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler
+        || (ilcf->proxy != NGX_CONF_UNSET_PTR && ilcf->proxy != NULL))
+    {
+        return "stands beside another handler: give it a location of its own";
+    }
+
+    ilcf->status = NGX_HTTP_INTUIT_STATUS_ASKED;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strcmp(value[i].data, "manage") == 0) {
+            ilcf->manage = 1;
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "clients=any") == 0) {
+            ilcf->any_clients = 1;
+            continue;
+        }
+
+        k = 0;
+
+        if (ngx_strncmp(value[i].data, "format=", 7) == 0) {
+            for (k = NGX_HTTP_INTUIT_STATUS_HTML; formats[k]; k++) {
+                if (ngx_strcmp(value[i].data + 7, formats[k]) == 0) {
+                    break;
+                }
+            }
+        }
+
+        if (k == 0 || formats[k] == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"intuit_status\": it takes format=html, "
+                               "json, prometheus or health, manage, and "
+                               "clients=any", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        ilcf->status = k;
+    }
+
+    if (ilcf->manage && ilcf->status > NGX_HTTP_INTUIT_STATUS_JSON) {
+        return "with \"manage\" is for people and programs: take format=html, "
+               "format=json, or none";
+    }
+
+    if (ilcf->manage && ilcf->any_clients) {
+        return "cannot let \"clients=any\" \"manage\": guard it with "
+               "auth_intuit instead";
+    }
+
+    ilcf->action = NULL;
+    ilcf->handler = ngx_http_intuit_status_handler;
+    clcf->handler = ilcf->handler;
+
+    imcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_intuit_auth_module);
+    imcf->status = 1;
+
+    return NGX_CONF_OK;
+}

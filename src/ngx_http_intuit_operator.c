@@ -1,5 +1,6 @@
 /*
- * What intuit_connect, intuit_disconnect and intuit_migrate have in common:
+ * What intuit_connect, intuit_disconnect, intuit_migrate and intuit_status have
+ * in common:
  * who may ask, the request's body, and waiting for the job that does it.
  */
 
@@ -25,6 +26,7 @@ ngx_int_t
 ngx_http_intuit_operator_handler(ngx_http_request_t *r,
     ngx_http_handler_pt get, ngx_http_client_body_handler_pt post)
 {
+    const char                  *allow;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_loc_conf_t  *ilcf;
     ngx_http_intuit_provider_t  *provider;
@@ -47,16 +49,24 @@ ngx_http_intuit_operator_handler(ngx_http_request_t *r,
                                     NULL);
     }
 
-    if (r->method == NGX_HTTP_GET && get) {
+    if (get
+        && (r->method == NGX_HTTP_GET
+            || (r->method == NGX_HTTP_HEAD && ilcf->status)))
+    {
         return get(r);
     }
 
-    if (r->method == NGX_HTTP_POST) {
+    if (post && r->method == NGX_HTTP_POST) {
         return ngx_http_intuit_operator_read(r, provider, post);
     }
 
-    return ngx_http_intuit_method_not_allowed(r, provider,
-                                              get ? "GET, POST" : "POST");
+    allow = get ? "GET, POST" : "POST";
+
+    if (ilcf->status) {
+        allow = post ? "GET, HEAD, POST" : "GET, HEAD";
+    }
+
+    return ngx_http_intuit_method_not_allowed(r, provider, allow);
 }
 
 

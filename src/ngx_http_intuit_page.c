@@ -9,7 +9,10 @@ static ngx_int_t ngx_http_intuit_send_body(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_uint_t ngx_http_intuit_has_header(ngx_http_request_t *r,
     const char *name);
-static ngx_int_t ngx_http_intuit_csp(ngx_http_request_t *r, ngx_str_t *value);
+static ngx_int_t ngx_http_intuit_csp(ngx_http_request_t *r,
+    const ngx_str_t *style, const ngx_str_t *script);
+static ngx_int_t ngx_http_intuit_csp_hash(ngx_http_request_t *r,
+    const ngx_str_t *text, ngx_str_t *hash);
 
 
 /*
@@ -68,14 +71,15 @@ ngx_int_t
 ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body)
 {
-    ngx_str_t  value;
+    ngx_str_t  style;
 
     if (ngx_strcmp(type, "text/html") == 0) {
 
-        if (ngx_http_intuit_csp(r, &value) != NGX_OK
-            || ngx_http_intuit_add_header(r, "Content-Security-Policy",
-                                          &value)
-               != NGX_OK)
+        style.data = (u_char *) ngx_http_intuit_style;
+        style.len = sizeof(ngx_http_intuit_style) - 1;
+
+        if (!ngx_http_intuit_has_header(r, "Content-Security-Policy")
+            && ngx_http_intuit_csp(r, &style, NULL) != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
@@ -242,29 +246,25 @@ ngx_http_intuit_has_header(ngx_http_request_t *r, const char *name)
  */
 
 static ngx_int_t
-ngx_http_intuit_csp(ngx_http_request_t *r, ngx_str_t *value)
+ngx_http_intuit_csp(ngx_http_request_t *r, const ngx_str_t *style,
+    const ngx_str_t *script)
 {
-    u_char                 *p, hash[NGX_INTUIT_HASH_LEN];
-    u_char                  text[ngx_base64_encoded_length(sizeof(hash))];
-    ngx_str_t               style, digest, base64, origin;
+    u_char                 *p;
+    ngx_str_t               value, origin, hash[2];
     ngx_http_intuit_ctx_t  *ctx;
 
     static const char       policy[] =
-        "default-src 'none'; style-src 'sha256-%V'; frame-ancestors 'none'; "
-        "base-uri 'none'; form-action 'self' %V";
+        "default-src 'none'; style-src 'sha256-%V'; %s%V%s"
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self' %V";
 
-    style.data = (u_char *) ngx_http_intuit_style;
-    style.len = sizeof(ngx_http_intuit_style) - 1;
+    ngx_str_null(&hash[1]);
 
-    if (ngx_intuit_sha256(hash, &style) != NGX_OK) {
+    if (ngx_http_intuit_csp_hash(r, style, &hash[0]) != NGX_OK
+        || (script && ngx_http_intuit_csp_hash(r, script, &hash[1])
+                      != NGX_OK))
+    {
         return NGX_ERROR;
     }
-
-    digest.data = hash;
-    digest.len = sizeof(hash);
-    base64.data = text;
-
-    ngx_encode_base64(&base64, &digest);
 
     ngx_str_null(&origin);
 
@@ -274,18 +274,49 @@ ngx_http_intuit_csp(ngx_http_request_t *r, ngx_str_t *value)
         origin = ctx->endpoint->provider->redirect.origin;
     }
 
-    p = ngx_pnalloc(r->pool, sizeof(policy) + base64.len + origin.len);
+    p = ngx_pnalloc(r->pool, sizeof(policy) + hash[0].len + hash[1].len
+                             + sizeof("script-src 'sha256-'; connect-src "
+                                      "'self'; ") + origin.len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    value->data = p;
-    value->len = ngx_sprintf(p, policy, &base64, &origin) - p;
+    value.data = p;
+    value.len = ngx_sprintf(p, policy, &hash[0],
+                            script ? "script-src 'sha256-" : "", &hash[1],
+                            script ? "'; connect-src 'self'; " : "", &origin)
+                - p;
 
     if (origin.len == 0) {
         /* the blank before it */
-        value->len--;
+        value.len--;
     }
+
+    return ngx_http_intuit_add_header(r, "Content-Security-Policy", &value);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_csp_hash(ngx_http_request_t *r, const ngx_str_t *text,
+    ngx_str_t *hash)
+{
+    u_char     bytes[NGX_INTUIT_HASH_LEN];
+    ngx_str_t  digest;
+
+    if (ngx_intuit_sha256(bytes, text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    hash->data = ngx_pnalloc(r->pool,
+                             ngx_base64_encoded_length(sizeof(bytes)));
+    if (hash->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    digest.data = bytes;
+    digest.len = sizeof(bytes);
+
+    ngx_encode_base64(hash, &digest);
 
     return NGX_OK;
 }
@@ -295,45 +326,66 @@ ngx_int_t
 ngx_http_intuit_page(ngx_http_request_t *r, const char *title,
     const ngx_str_t *content, ngx_str_t *page)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_str_t   text;
+    ngx_intuit_text_t  t;
+
+    ngx_intuit_text_init(&t, r->pool);
+    ngx_http_intuit_page_begin(&t, title, "");
+    ngx_intuit_text_bytes(&t, content);
+    ngx_intuit_text_put(&t, ngx_http_intuit_page_tail);
+
+    return ngx_intuit_text_end(&t, page);
+}
+
+
+void
+ngx_http_intuit_page_begin(ngx_intuit_text_t *t, const char *title,
+    const char *style)
+{
+    ngx_str_t  text;
 
     text.data = (u_char *) title;
     text.len = ngx_strlen(title);
 
-    len = sizeof(ngx_http_intuit_page_head) - 1
-          + 2 * ngx_intuit_html_escaped_len(&text)
-          + sizeof("</title>\n<style></style>\n</head>\n<body>\n<main>\n"
-                   "<h1></h1>\n") - 1
-          + sizeof(ngx_http_intuit_style) - 1
-          + content->len
-          + sizeof(ngx_http_intuit_page_tail) - 1;
+    ngx_intuit_text_put(t, ngx_http_intuit_page_head);
+    ngx_intuit_text_html(t, &text);
+    ngx_intuit_text_put(t, "</title>\n<style>");
+    ngx_intuit_text_put(t, ngx_http_intuit_style);
+    ngx_intuit_text_put(t, style);
+    ngx_intuit_text_put(t, "</style>\n</head>\n<body>\n<main>\n<h1>");
+    ngx_intuit_text_html(t, &text);
+    ngx_intuit_text_put(t, "</h1>\n");
+}
 
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
+
+ngx_int_t
+ngx_http_intuit_page_end(ngx_http_request_t *r, ngx_intuit_text_t *t,
+    const char *style, const char *script, ngx_str_t *page)
+{
+    u_char     *p;
+    ngx_str_t   styles, text;
+
+    ngx_intuit_text_put(t, "</main>\n<script>");
+    ngx_intuit_text_put(t, script);
+    ngx_intuit_text_put(t, "</script>\n</body>\n</html>\n");
+
+    if (ngx_intuit_text_end(t, page) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    page->data = p;
+    text.data = (u_char *) script;
+    text.len = ngx_strlen(script);
 
-    p = ngx_cpymem(p, ngx_http_intuit_page_head,
-                   sizeof(ngx_http_intuit_page_head) - 1);
-    p = ngx_intuit_html_escape(p, &text);
-    p = ngx_cpymem(p, "</title>\n<style>", sizeof("</title>\n<style>") - 1);
-    p = ngx_cpymem(p, ngx_http_intuit_style,
+    styles.len = sizeof(ngx_http_intuit_style) - 1 + ngx_strlen(style);
+    styles.data = ngx_pnalloc(r->pool, styles.len);
+    if (styles.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(styles.data, ngx_http_intuit_style,
                    sizeof(ngx_http_intuit_style) - 1);
-    p = ngx_cpymem(p, "</style>\n</head>\n<body>\n<main>\n<h1>",
-                   sizeof("</style>\n</head>\n<body>\n<main>\n<h1>") - 1);
-    p = ngx_intuit_html_escape(p, &text);
-    p = ngx_cpymem(p, "</h1>\n", sizeof("</h1>\n") - 1);
-    p = ngx_cpymem(p, content->data, content->len);
-    p = ngx_cpymem(p, ngx_http_intuit_page_tail,
-                   sizeof(ngx_http_intuit_page_tail) - 1);
+    ngx_memcpy(p, style, ngx_strlen(style));
 
-    page->len = p - page->data;
-
-    return NGX_OK;
+    return ngx_http_intuit_csp(r, &styles, &text);
 }
 
 

@@ -494,7 +494,35 @@ ngx_http_intuit_peer_repeatable(ngx_http_request_t *r)
 {
     return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS
                          |NGX_HTTP_TRACE|NGX_HTTP_PUT|NGX_HTTP_DELETE))
-           || ngx_http_intuit_known_again(r);
+           || (r->method == NGX_HTTP_POST && ngx_http_intuit_known_again(r));
+}
+
+
+ngx_uint_t
+ngx_http_intuit_known_again(ngx_http_request_t *r)
+{
+    u_char                 *p;
+    ngx_str_t               args, id;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL || ctx->api_url.len == 0) {
+        return 0;
+    }
+
+    args.data = ctx->api_url.data + ctx->api_url.len;
+
+    p = ngx_strlchr(ctx->api_url.data, args.data, '?');
+    if (p == NULL) {
+        return 0;
+    }
+
+    args.len = args.data - (p + 1);
+    args.data = p + 1;
+
+    return ngx_intuit_args_get(r->pool, &args, "requestid", &id) == NGX_OK
+           && id.len;
 }
 
 

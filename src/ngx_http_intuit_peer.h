@@ -75,6 +75,10 @@ ngx_http_intuit_address_t *ngx_http_intuit_peer_address(
     ngx_http_intuit_peer_t *peer, struct sockaddr *sockaddr,
     socklen_t socklen);
 
+/* 1: the request goes to the API with a requestid, by which Intuit knows it
+ * again and does nothing twice. */
+ngx_uint_t ngx_http_intuit_known_again(ngx_http_request_t *r);
+
 /* Worker's end. */
 void ngx_http_intuit_peer_exit(ngx_http_intuit_peer_t *peer);
 

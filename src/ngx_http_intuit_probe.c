@@ -15,6 +15,8 @@
 static void ngx_http_intuit_probe_timer(ngx_event_t *ev);
 static ngx_int_t ngx_http_intuit_probe_id(
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_id_t *id);
+static ngx_int_t ngx_http_intuit_note_id(ngx_http_intuit_provider_t *provider,
+    const char *kind, ngx_http_intuit_id_t *id);
 static ngx_int_t ngx_http_intuit_probe_fetch(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_probe_done(ngx_http_intuit_job_t *job,
@@ -191,6 +193,8 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
     ngx_intuit_oauth2_error_parse(job->pool, &fetch->answer, &error);
 
     if (error.len == 13 && ngx_memcmp(error.data, "invalid_grant", 13) == 0) {
+        ngx_http_intuit_client_accepted(job);
+
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "intuit keys accepted by Intuit (%s); register exactly "
                       "%V",
@@ -200,10 +204,7 @@ ngx_http_intuit_probe_answer(ngx_http_intuit_job_t *job)
         return NGX_OK;
     }
 
-    if (fetch->status == NGX_HTTP_UNAUTHORIZED
-        || (error.len == 14
-            && ngx_memcmp(error.data, "invalid_client", 14) == 0))
-    {
+    if (ngx_http_intuit_client_refused(job, &error)) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit %s of provider %V (%s:%ui) is refused by Intuit, "
                       "or its client_id is; development keys go with sandbox",
@@ -259,4 +260,89 @@ ngx_http_intuit_probe_again(ngx_http_intuit_provider_t *provider)
                               NGX_HTTP_INTUIT_PROBE_MAX);
 
     ngx_add_timer(&rt->probe, rt->probe_delay);
+}
+
+
+ngx_uint_t
+ngx_http_intuit_client_refused(ngx_http_intuit_job_t *job,
+    const ngx_str_t *error)
+{
+    if (job->fetch->status != NGX_HTTP_UNAUTHORIZED
+        && !(error->len == 14
+             && ngx_memcmp(error->data, "invalid_client", 14) == 0))
+    {
+        return 0;
+    }
+
+    ngx_http_intuit_note(job->provider, "client",
+                         NGX_HTTP_INTUIT_CLIENT_REFUSED, &job->fetch->tid);
+
+    return 1;
+}
+
+
+void
+ngx_http_intuit_client_accepted(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_note_t  note;
+
+    /* first heard of then, and not said again by every refresh */
+
+    if (ngx_http_intuit_noted(job->provider, "client", &note) != NGX_OK
+        || note.value != NGX_HTTP_INTUIT_CLIENT_ACCEPTED)
+    {
+        ngx_http_intuit_note(job->provider, "client",
+                             NGX_HTTP_INTUIT_CLIENT_ACCEPTED,
+                             &job->fetch->tid);
+    }
+}
+
+
+void
+ngx_http_intuit_note(ngx_http_intuit_provider_t *provider, const char *kind,
+    ngx_uint_t value, const ngx_str_t *tid)
+{
+    ngx_http_intuit_id_t  id;
+
+    if (ngx_http_intuit_note_id(provider, kind, &id) == NGX_OK) {
+        ngx_http_intuit_store_note(provider->store, &id, value, tid,
+                                   ngx_time());
+    }
+}
+
+
+ngx_int_t
+ngx_http_intuit_noted(ngx_http_intuit_provider_t *provider, const char *kind,
+    ngx_http_intuit_note_t *note)
+{
+    ngx_http_intuit_id_t  id;
+
+    if (ngx_http_intuit_note_id(provider, kind, &id) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_intuit_store_noted(provider->store, &id, note);
+}
+
+
+/* other keys are other notes */
+
+static ngx_int_t
+ngx_http_intuit_note_id(ngx_http_intuit_provider_t *provider,
+    const char *kind, ngx_http_intuit_id_t *id)
+{
+    u_char     hash[NGX_INTUIT_HASH_LEN];
+    ngx_str_t  parts[2], value;
+
+    parts[0] = provider->client_id;
+    parts[1] = provider->client_secret;
+
+    if (ngx_intuit_hash(hash, parts, 2) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    value.data = hash;
+    value.len = sizeof(hash);
+
+    return ngx_http_intuit_store_id(id, kind, provider, &value);
 }

@@ -38,8 +38,8 @@ typedef struct {
     ngx_uint_t                   callback;     /* needs the redirect URI */
 } ngx_http_intuit_action_t;
 
-/* in locations: auth_intuit, auth_intuit_require, intuit_proxy, and
- * intuit_connect and the like */
+/* in locations: auth_intuit, auth_intuit_require, intuit_proxy,
+ * intuit_connect and the like, and intuit_status */
 char *ngx_http_intuit_set_auth(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_require(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -49,6 +49,8 @@ char *ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_intuit_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_operator(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_intuit_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*

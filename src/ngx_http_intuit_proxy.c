@@ -372,34 +372,6 @@ ngx_http_intuit_proxy_path(ngx_http_request_t *r, ngx_str_t *path,
 }
 
 
-ngx_uint_t
-ngx_http_intuit_known_again(ngx_http_request_t *r)
-{
-    u_char                 *p;
-    ngx_str_t               args, id;
-    ngx_http_intuit_ctx_t  *ctx;
-
-    ctx = ngx_http_intuit_get_ctx(r, 0);
-
-    if (ctx == NULL || ctx->api_url.len == 0) {
-        return 0;
-    }
-
-    args.data = ctx->api_url.data + ctx->api_url.len;
-
-    p = ngx_strlchr(ctx->api_url.data, args.data, '?');
-    if (p == NULL) {
-        return 0;
-    }
-
-    args.len = args.data - (p + 1);
-    args.data = p + 1;
-
-    return ngx_intuit_args_get(r->pool, &args, "requestid", &id) == NGX_OK
-           && id.len;
-}
-
-
 /* an address to go to; NGX_OK, or what the handler returns */
 
 static ngx_int_t

@@ -455,10 +455,7 @@ ngx_http_intuit_refresh_refused(ngx_http_intuit_job_t *job)
 
     /* the operator's error, or Intuit's: nothing of the company's is lost */
 
-    if (fetch->status == NGX_HTTP_UNAUTHORIZED
-        || (error.len == 14
-            && ngx_memcmp(error.data, "invalid_client", 14) == 0))
-    {
+    if (ngx_http_intuit_client_refused(job, &error)) {
         ngx_log_error(NGX_LOG_ERR, job->log, 0,
                       "intuit %s of provider %V (%s:%ui) is refused by Intuit",
                       job->provider->client_secret_file.len

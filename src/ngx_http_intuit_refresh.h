@@ -66,6 +66,15 @@ ngx_uint_t ngx_http_intuit_refresh_unreal(const ngx_intuit_pair_t *pair,
 ngx_int_t ngx_http_intuit_refresh_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view);
 
+/*
+ * For a client's request, in a content handler: refreshes view's connection,
+ * once a minute at most, and then calls answer.  NGX_AGAIN: parked, and it
+ * will finalize the request; else what ngx_http_finalize_request() takes.
+ */
+ngx_int_t ngx_http_intuit_refresh_by_hand(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_view_t *view,
+    ngx_http_intuit_answer_pt answer);
+
 /* Loads a view's connection once more.  NGX_OK, NGX_DECLINED, NGX_ERROR. */
 ngx_int_t ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
     ngx_http_intuit_view_t *view);

@@ -480,9 +480,18 @@ ngx_http_intuit_refresh_say(ngx_http_intuit_job_t *job,
         return;
     }
 
+    ngx_http_intuit_store_count(job->provider->store,
+                      ctx->result == NGX_HTTP_INTUIT_REFRESH_RENEWED
+                      ? NGX_HTTP_INTUIT_N_REFRESHED
+                      : ctx->result == NGX_HTTP_INTUIT_REFRESH_DEAD
+                      ? NGX_HTTP_INTUIT_N_REFRESH_ENDED
+                      : NGX_HTTP_INTUIT_N_REFRESH_FAILED);
+
     switch (ctx->result) {
 
     case NGX_HTTP_INTUIT_REFRESH_RENEWED:
+        ngx_http_intuit_client_accepted(job);
+
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "intuit refresh succeeded, realm \"%V\", "
                       "intuit_tid: \"%V\"", &c->realm, &c->tid);

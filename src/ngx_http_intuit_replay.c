@@ -10,6 +10,7 @@
  * guards have been asked, its rewrites are done, its body is at hand.
  */
 
+#include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 
 
@@ -40,6 +41,8 @@ ngx_http_intuit_replay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     }
 
     if (ctx->replayed) {
+        ngx_http_intuit_store_count(view->provider->store,
+                                    NGX_HTTP_INTUIT_N_UNCURED);
         ngx_http_intuit_connection_uncured(view->provider->store,
                                            &ctx->connection, ngx_time());
 
@@ -51,6 +54,9 @@ ngx_http_intuit_replay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
         return NGX_DECLINED;
     }
+
+    ngx_http_intuit_store_count(view->provider->store,
+                                NGX_HTTP_INTUIT_N_API_REFUSED);
 
     ctx->refused = view->loaded.connection.current.access_token;
 
@@ -197,6 +203,9 @@ ngx_http_intuit_replay_again(ngx_http_request_t *r,
     ngx_http_core_main_conf_t  *cmcf;
 
     ctx->replayed = 1;
+
+    ngx_http_intuit_store_count(ctx->api.provider->store,
+                                NGX_HTTP_INTUIT_N_REPLAY);
 
     ngx_http_intuit_fault_drop(r, ctx);
 

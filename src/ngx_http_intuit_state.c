@@ -413,6 +413,7 @@ ngx_http_intuit_state_say(ngx_http_intuit_state_op_t *op)
 
     if (op->rc == NGX_ERROR && !runtime->state_failed) {
         runtime->state_failed = 1;
+        ngx_http_intuit_note(op->provider, "state", 1, NULL);
 
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, op->work.err,
                       "intuit state_path \"%s\" cannot be used (%s): tokens "
@@ -424,6 +425,7 @@ ngx_http_intuit_state_say(ngx_http_intuit_state_op_t *op)
         && runtime->state_failed)
     {
         runtime->state_failed = 0;
+        ngx_http_intuit_note(op->provider, "state", 0, NULL);
 
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "intuit state_path \"%s\" can be used again",

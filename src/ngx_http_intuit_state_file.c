@@ -24,6 +24,8 @@ static ngx_int_t ngx_http_intuit_state_scan(
     uint64_t *last);
 static ngx_int_t ngx_http_intuit_state_put(ngx_http_intuit_state_work_t *work,
     int dir);
+static ngx_int_t ngx_http_intuit_state_sync(ngx_http_intuit_state_work_t *work,
+    int dir);
 static ngx_int_t ngx_http_intuit_state_fill(ngx_http_intuit_state_work_t *work,
     int dir, const u_char *name, const ngx_str_t *sealed);
 static int ngx_http_intuit_state_lock_file(int dir, const char *name);
@@ -69,6 +71,15 @@ ngx_http_intuit_state_write(ngx_http_intuit_state_work_t *work)
     }
 
     /* work->plain is what was found now */
+
+    if (work->found == work->state.generation
+        && work->plain.len == plain.len
+        && ngx_memcmp(work->plain.data, plain.data, plain.len) == 0)
+    {
+        /* it is there already: the directory could not be synced */
+        rc = ngx_http_intuit_state_sync(work, dir);
+        goto done;
+    }
 
     if (work->found > work->base) {
         rc = NGX_DECLINED;
@@ -408,6 +419,13 @@ ngx_http_intuit_state_put(ngx_http_intuit_state_work_t *work, int dir)
 
     ngx_intuit_point("file-renamed");
 
+    return ngx_http_intuit_state_sync(work, dir);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_state_sync(ngx_http_intuit_state_work_t *work, int dir)
+{
     if (fsync(dir) == -1) {
         return ngx_http_intuit_state_failed(work, "fsync directory");
     }

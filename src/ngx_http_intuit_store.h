@@ -29,6 +29,8 @@
 #define NGX_HTTP_INTUIT_HOLD_MAX     3600     /* seconds */
 #define NGX_HTTP_INTUIT_CURE_PAUSE   60       /* seconds */
 #define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
+#define NGX_HTTP_INTUIT_COUNTERS     128     /* the callers number them */
+#define NGX_HTTP_INTUIT_NOTE_TID     64
 
 
 typedef struct ngx_http_intuit_store_s  ngx_http_intuit_store_t;
@@ -75,7 +77,7 @@ typedef struct {
 } ngx_http_intuit_quota_t;
 
 typedef struct {
-    ngx_str_t                 realm;
+    ngx_uint_t                limit;            /* a minute, as used last */
     ngx_uint_t                used;             /* in the last minute */
     ngx_uint_t                batches;          /* ... of these */
     ngx_uint_t                queued;           /* slots still to come */
@@ -113,10 +115,22 @@ typedef struct {
     ngx_uint_t                sessions;
     ngx_uint_t                connections;
     ngx_uint_t                logins;
-    ngx_uint_t                evicted;          /* sessions, since start */
+    ngx_uint_t                created;          /* sessions, since start */
+    ngx_uint_t                evicted;          /* the same */
+    ngx_uint_t                refused;          /* no room, since start */
+    time_t                    refused_last;     /* ... and when; 0: never */
+    ngx_uint_t                damaged;          /* records found to be */
     size_t                    size;
     size_t                    free;             /* pages free, in bytes */
 } ngx_http_intuit_store_stat_t;
+
+/* a short remark that all workers share */
+typedef struct {
+    ngx_uint_t                value;            /* the caller's own */
+    time_t                    when;
+    size_t                    tid_len;
+    u_char                    tid[NGX_HTTP_INTUIT_NOTE_TID];
+} ngx_http_intuit_note_t;
 
 
 /*
@@ -208,10 +222,10 @@ void ngx_http_intuit_quota_release(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_quota_hold(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t msec);
 
-/* How it stands; stat->realm in pool.  NGX_DECLINED: it is not known here,
+/* How it stands.  NGX_DECLINED: it is not known here,
  * nothing was asked for lately. */
 ngx_int_t ngx_http_intuit_quota_stat(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_pool_t *pool,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now,
     ngx_http_intuit_quota_stat_t *stat);
 
 /*
@@ -229,6 +243,15 @@ ngx_int_t ngx_http_intuit_connection_save(ngx_http_intuit_store_t *store,
  * Returns how many; 0: the end.
  */
 ngx_uint_t ngx_http_intuit_connection_walk(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
+    ngx_uint_t max);
+
+/*
+ * The same in the order of their ids, which does not change while somebody
+ * walks: connections that are there from the beginning to the end are met
+ * exactly once.
+ */
+ngx_uint_t ngx_http_intuit_connection_list(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *after, ngx_http_intuit_id_t *ids,
     ngx_uint_t max);
 
@@ -341,6 +364,25 @@ void ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
 
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);
+
+/* Adds one to a counter, and reads it.  Those from
+ * NGX_HTTP_INTUIT_COUNTERS on stay 0. */
+void ngx_http_intuit_store_count(ngx_http_intuit_store_t *store,
+    ngx_uint_t n);
+ngx_uint_t ngx_http_intuit_store_counted(ngx_http_intuit_store_t *store,
+    ngx_uint_t n);
+
+/*
+ * Keeps a remark (of tid, which may be NULL, the first 64 bytes) under an id;
+ * of 32 of them the oldest is overwritten.
+ */
+void ngx_http_intuit_store_note(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_uint_t value, const ngx_str_t *tid,
+    time_t now);
+
+/* NGX_OK, or NGX_DECLINED: nothing was noted. */
+ngx_int_t ngx_http_intuit_store_noted(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_http_intuit_note_t *note);
 
 /*
  * Walks over everything in the zone, under the lock.  NGX_OK, or NGX_ERROR:

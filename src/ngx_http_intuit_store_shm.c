@@ -77,6 +77,7 @@ ngx_http_intuit_session_create(ngx_http_intuit_store_t *store,
     session->expires = expires;
     session->last = now;
     session->len = encoded->len;
+    store->shm->created++;
     ngx_memcpy(session->data, encoded->data, encoded->len);
 
     ngx_http_intuit_shm_insert(store, NGX_HTTP_INTUIT_SHM_SESSION,

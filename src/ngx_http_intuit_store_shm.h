@@ -32,9 +32,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000005
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000007
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       5
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       7
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -42,6 +42,7 @@
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
 #define NGX_HTTP_INTUIT_SHM_REALM_MAX    32
+#define NGX_HTTP_INTUIT_SHM_NOTES        32
 #define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
@@ -125,6 +126,7 @@ typedef struct {
     u_char                          realm[NGX_HTTP_INTUIT_SHM_REALM_MAX];
     size_t                          realm_len;
     time_t                          over;        /* of no use from then on */
+    ngx_uint_t                      rate;        /* as asked for last */
     ngx_msec_t                      clock;       /* of the worker ahead */
     ngx_msec_t                      held;        /* until */
     ngx_uint_t                      epoch;       /* slots before are void */
@@ -143,6 +145,11 @@ typedef struct {
 } ngx_http_intuit_shm_index_t;
 
 typedef struct {
+    ngx_http_intuit_id_t            id;          /* zero: a free one */
+    ngx_http_intuit_note_t          note;
+} ngx_http_intuit_shm_note_t;
+
+typedef struct {
     ngx_http_intuit_id_t            id;
     time_t                          until;
 } ngx_http_intuit_shm_hold_t;
@@ -155,9 +162,15 @@ typedef struct {
     ngx_queue_t                     handouts;
     size_t                          login_bytes;
     uint64_t                        generation;  /* the last one given */
+    ngx_uint_t                      created;     /* sessions */
     ngx_uint_t                      evicted;     /* sessions */
     ngx_uint_t                      unsaid;      /* ... and not yet logged */
     time_t                          warned;
+    ngx_uint_t                      refused;     /* for want of room */
+    time_t                          refused_last;
+    ngx_uint_t                      damaged;     /* records that were met */
+    ngx_uint_t                      counters[NGX_HTTP_INTUIT_COUNTERS];
+    ngx_http_intuit_shm_note_t      notes[NGX_HTTP_INTUIT_SHM_NOTES];
     ngx_http_intuit_shm_hold_t      holds[NGX_HTTP_INTUIT_SHM_HOLDS];
     ngx_uint_t                      busy;        /* somebody has the lock */
 } ngx_http_intuit_shm_t;
@@ -315,6 +328,13 @@ size_t ngx_http_intuit_shm_cost(size_t size);
 /* 1: the canaries around p are as they were set. */
 ngx_uint_t ngx_http_intuit_shm_intact(const void *p, size_t size);
 #endif
+
+
+/* -- ngx_http_intuit_store_shm_stat.c ------------------------------------ */
+
+/* A record that cannot be read: counted, and said.  Without the lock. */
+void ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store,
+    const char *what);
 
 
 #endif /* _NGX_HTTP_INTUIT_STORE_SHM_H_INCLUDED_ */

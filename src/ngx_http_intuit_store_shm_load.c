@@ -36,8 +36,6 @@ static ngx_int_t ngx_http_intuit_shm_guess(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool);
 static ngx_int_t ngx_http_intuit_shm_grow(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool);
-static void ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store,
-    const char *what);
 
 
 ngx_int_t
@@ -303,15 +301,6 @@ ngx_http_intuit_shm_grow(ngx_http_intuit_store_t *store,
     }
 
     return ngx_http_intuit_shm_make(copy, pool);
-}
-
-
-static void
-ngx_http_intuit_shm_damaged(ngx_http_intuit_store_t *store, const char *what)
-{
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "intuit shared zone \"%V\" has a damaged %s record",
-                  &store->zone->shm.name, what);
 }
 
 

@@ -167,6 +167,7 @@ ngx_http_intuit_shm_quota_copy(ngx_http_intuit_shm_quota_t *quota,
     ngx_uint_t  i;
 
     quota->over = old->over;
+    quota->rate = old->rate;
     quota->clock = old->clock;
     quota->held = old->held;
     quota->epoch = old->epoch;
@@ -251,6 +252,8 @@ ngx_http_intuit_shm_quota_take(ngx_http_intuit_store_t *store,
 
     ngx_http_intuit_shm_quota_age(quota, q->now);
     ngx_http_intuit_shm_quota_touch(store, quota);
+
+    quota->rate = q->limits->rate;
 
     if (q->epoch != quota->epoch) {
         q->state = NGX_HTTP_INTUIT_QUOTA_NONE;
@@ -606,18 +609,13 @@ ngx_http_intuit_quota_hold(ngx_http_intuit_store_t *store,
 
 ngx_int_t
 ngx_http_intuit_quota_stat(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_pool_t *pool,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now,
     ngx_http_intuit_quota_stat_t *stat)
 {
     uint32_t                     *times;
     ngx_http_intuit_shm_quota_t  *quota;
 
     ngx_memzero(stat, sizeof(ngx_http_intuit_quota_stat_t));
-
-    stat->realm.data = ngx_pnalloc(pool, NGX_HTTP_INTUIT_SHM_REALM_MAX);
-    if (stat->realm.data == NULL) {
-        return NGX_ERROR;
-    }
 
     ngx_http_intuit_shm_lock(store);
 
@@ -633,9 +631,7 @@ ngx_http_intuit_quota_stat(ngx_http_intuit_store_t *store,
     now = quota->clock;
     times = quota->times + quota->all.size;
 
-    stat->realm.len = quota->realm_len;
-    ngx_memcpy(stat->realm.data, quota->realm, quota->realm_len);
-
+    stat->limit = quota->rate;
     stat->queued = ngx_http_intuit_shm_ring_after(&quota->all, quota->times,
                                                   now);
     stat->used = ngx_http_intuit_shm_ring_after(&quota->all, quota->times,

@@ -277,9 +277,15 @@ ngx_http_intuit_shm_renew(ngx_http_intuit_store_t *store,
 
     shm->busy = 1;
     shm->generation = old.generation;
+    shm->created = old.created;
     shm->evicted = old.evicted;
     shm->unsaid = old.unsaid;
     shm->warned = old.warned;
+    shm->refused = old.refused;
+    shm->refused_last = old.refused_last;
+    shm->damaged = old.damaged;
+    ngx_memcpy(shm->counters, old.counters, sizeof(shm->counters));
+    ngx_memcpy(shm->notes, old.notes, sizeof(shm->notes));
     ngx_memcpy(shm->holds, old.holds, sizeof(shm->holds));
 
     return NGX_OK;

@@ -354,6 +354,11 @@ ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
         n++;
     }
 
+    if (p == NULL) {
+        shm->refused++;
+        shm->refused_last = now;
+    }
+
     if (n) {
         shm->evicted += n;
         shm->unsaid += n;

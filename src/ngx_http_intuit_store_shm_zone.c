@@ -365,27 +365,6 @@ ngx_http_intuit_shm_die(ngx_http_intuit_store_t *store, const char *what)
 #endif
 
 
-void
-ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_store_stat_t *stat)
-{
-    ngx_http_intuit_shm_t  *shm;
-
-    ngx_http_intuit_shm_lock(store);
-
-    shm = store->shm;
-
-    stat->sessions = shm->index[NGX_HTTP_INTUIT_SHM_SESSION].count;
-    stat->connections = shm->index[NGX_HTTP_INTUIT_SHM_CONNECTION].count;
-    stat->logins = shm->index[NGX_HTTP_INTUIT_SHM_LOGIN].count;
-    stat->evicted = shm->evicted;
-    stat->size = store->zone->shm.size;
-    stat->free = store->shpool->pfree * ngx_pagesize;
-
-    ngx_http_intuit_shm_unlock(store);
-}
-
-
 ngx_int_t
 ngx_http_intuit_store_verify(ngx_http_intuit_store_t *store)
 {

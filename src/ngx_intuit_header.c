@@ -12,11 +12,13 @@
 
 
 typedef struct {
-    const char   *name;         /* lower case, with "-" */
+    ngx_str_t     name;         /* lower case, with "-" */
     ngx_uint_t    prefix;       /* 1: every name that begins so */
 } ngx_intuit_identity_t;
 
 
+static ngx_int_t ngx_intuit_identity_cmp(const ngx_str_t *name,
+    const ngx_intuit_identity_t *id);
 static void ngx_intuit_trim(ngx_str_t *s);
 static void ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
     ngx_str_t *value);
@@ -36,128 +38,131 @@ static const char *ngx_intuit_html_entity(u_char c);
  * from.  Only names that say who somebody is: credentials that a client
  * rightly sends itself (X-Auth-Token, X-Api-Key) are not here, and neither
  * are X-Remote-Addr or X-User-Agent, hence no shorter prefixes.
+ *
+ * In order, byte by byte, for each header of each request is looked up; no
+ * name begins with one of the prefixes.
  */
 
 static const ngx_intuit_identity_t  ngx_intuit_identities[] = {
+    { ngx_string("cf-access-authenticated-user-"), 1 },
+    { ngx_string("oidc-access-token"), 1 },
+    { ngx_string("oidc-claim-"), 1 },
+    { ngx_string("oidc-id-token"), 1 },
+    { ngx_string("oidc-userinfo"), 1 },
+    { ngx_string("remote-email"), 0 },
+    { ngx_string("remote-groups"), 0 },
+    { ngx_string("remote-name"), 0 },
+    { ngx_string("remote-user"), 0 },
+    { ngx_string("tailscale-user-"), 1 },
+    { ngx_string("x-amzn-oidc-"), 1 },
+    { ngx_string("x-anonymous-consumer"), 0 },
+    { ngx_string("x-auth-email"), 0 },
+    { ngx_string("x-auth-group"), 0 },
+    { ngx_string("x-auth-groups"), 0 },
+    { ngx_string("x-auth-name"), 0 },
+    { ngx_string("x-auth-request-"), 1 },
+    { ngx_string("x-auth-role"), 0 },
+    { ngx_string("x-auth-roles"), 0 },
+    { ngx_string("x-auth-sub"), 0 },
+    { ngx_string("x-auth-subject"), 0 },
+    { ngx_string("x-auth-user"), 0 },
+    { ngx_string("x-auth-user-id"), 0 },
+    { ngx_string("x-auth-userid"), 0 },
+    { ngx_string("x-auth-username"), 0 },
+    { ngx_string("x-authenticated-email"), 0 },
+    { ngx_string("x-authenticated-groups"), 0 },
+    { ngx_string("x-authenticated-scope"), 0 },
+    { ngx_string("x-authenticated-user"), 0 },
+    { ngx_string("x-authenticated-user-id"), 0 },
+    { ngx_string("x-authenticated-userid"), 0 },
+    { ngx_string("x-authentik-"), 1 },
+    { ngx_string("x-claim-"), 1 },
+    { ngx_string("x-consumer-custom-id"), 0 },
+    { ngx_string("x-consumer-groups"), 0 },
+    { ngx_string("x-consumer-id"), 0 },
+    { ngx_string("x-consumer-username"), 0 },
+    { ngx_string("x-credential-identifier"), 0 },
+    { ngx_string("x-email"), 0 },
+    { ngx_string("x-family-name"), 0 },
+    { ngx_string("x-forwarded-access-token"), 0 },
+    { ngx_string("x-forwarded-email"), 0 },
+    { ngx_string("x-forwarded-group"), 0 },
+    { ngx_string("x-forwarded-groups"), 0 },
+    { ngx_string("x-forwarded-id-token"), 0 },
+    { ngx_string("x-forwarded-name"), 0 },
+    { ngx_string("x-forwarded-preferred-username"), 0 },
+    { ngx_string("x-forwarded-role"), 0 },
+    { ngx_string("x-forwarded-roles"), 0 },
+    { ngx_string("x-forwarded-user"), 0 },
+    { ngx_string("x-forwarded-user-id"), 0 },
+    { ngx_string("x-forwarded-username"), 0 },
+    { ngx_string("x-given-name"), 0 },
+    { ngx_string("x-goog-authenticated-user-"), 1 },
+    { ngx_string("x-goog-iap-jwt-"), 1 },
+    { ngx_string("x-group"), 0 },
+    { ngx_string("x-groups"), 0 },
+    { ngx_string("x-intuit-"), 1 },
+    { ngx_string("x-jwt-claim-"), 1 },
+    { ngx_string("x-logged-in-user"), 0 },
+    { ngx_string("x-mail"), 0 },
+    { ngx_string("x-ms-client-principal"), 1 },
+    { ngx_string("x-oidc-"), 1 },
+    { ngx_string("x-pomerium-claim-"), 1 },
+    { ngx_string("x-preferred-username"), 0 },
+    { ngx_string("x-proxy-remote-user"), 0 },
+    { ngx_string("x-proxy-user"), 0 },
+    { ngx_string("x-realm-id"), 0 },
+    { ngx_string("x-remote-email"), 0 },
+    { ngx_string("x-remote-extra-"), 1 },
+    { ngx_string("x-remote-group"), 0 },
+    { ngx_string("x-remote-groups"), 0 },
+    { ngx_string("x-remote-name"), 0 },
+    { ngx_string("x-remote-role"), 0 },
+    { ngx_string("x-remote-roles"), 0 },
+    { ngx_string("x-remote-user"), 0 },
+    { ngx_string("x-remote-user-email"), 0 },
+    { ngx_string("x-remote-user-groups"), 0 },
+    { ngx_string("x-remote-user-id"), 0 },
+    { ngx_string("x-remote-user-name"), 0 },
+    { ngx_string("x-remote-username"), 0 },
+    { ngx_string("x-role"), 0 },
+    { ngx_string("x-roles"), 0 },
+    { ngx_string("x-sso-email"), 0 },
+    { ngx_string("x-sso-user"), 0 },
+    { ngx_string("x-sub"), 0 },
+    { ngx_string("x-subject"), 0 },
+    { ngx_string("x-user"), 0 },
+    { ngx_string("x-user-claims"), 0 },
+    { ngx_string("x-user-email"), 0 },
+    { ngx_string("x-user-full-name"), 0 },
+    { ngx_string("x-user-fullname"), 0 },
+    { ngx_string("x-user-group"), 0 },
+    { ngx_string("x-user-groups"), 0 },
+    { ngx_string("x-user-id"), 0 },
+    { ngx_string("x-user-info"), 0 },
+    { ngx_string("x-user-login"), 0 },
+    { ngx_string("x-user-mail"), 0 },
+    { ngx_string("x-user-name"), 0 },
+    { ngx_string("x-user-phone"), 0 },
+    { ngx_string("x-user-realm"), 0 },
+    { ngx_string("x-user-role"), 0 },
+    { ngx_string("x-user-roles"), 0 },
+    { ngx_string("x-user-sub"), 0 },
+    { ngx_string("x-user-uid"), 0 },
+    { ngx_string("x-useremail"), 0 },
+    { ngx_string("x-userid"), 0 },
+    { ngx_string("x-userinfo"), 0 },
+    { ngx_string("x-username"), 0 },
+    { ngx_string("x-users"), 0 },
+    { ngx_string("x-vouch-"), 1 },
+    { ngx_string("x-webauth-"), 1 }
+};
 
-    { "x-intuit-", 1 },
-    { "x-auth-request-", 1 },
-    { "x-authentik-", 1 },
-    { "x-vouch-", 1 },
-    { "x-oidc-", 1 },
-    { "oidc-claim-", 1 },
-    { "oidc-id-token", 1 },
-    { "oidc-access-token", 1 },
-    { "oidc-userinfo", 1 },
-    { "x-claim-", 1 },
-    { "x-jwt-claim-", 1 },
-    { "x-goog-authenticated-user-", 1 },
-    { "x-goog-iap-jwt-", 1 },
-    { "x-ms-client-principal", 1 },
-    { "x-amzn-oidc-", 1 },
-    { "cf-access-authenticated-user-", 1 },
-    { "tailscale-user-", 1 },
-    { "x-pomerium-claim-", 1 },
-    { "x-webauth-", 1 },
 
-    { "x-user", 0 },
-    { "x-users", 0 },
-    { "x-user-id", 0 },
-    { "x-user-uid", 0 },
-    { "x-user-sub", 0 },
-    { "x-user-name", 0 },
-    { "x-user-fullname", 0 },
-    { "x-user-full-name", 0 },
-    { "x-user-login", 0 },
-    { "x-user-email", 0 },
-    { "x-user-mail", 0 },
-    { "x-user-phone", 0 },
-    { "x-user-role", 0 },
-    { "x-user-roles", 0 },
-    { "x-user-group", 0 },
-    { "x-user-groups", 0 },
-    { "x-user-realm", 0 },
-    { "x-user-claims", 0 },
-    { "x-userid", 0 },
-    { "x-username", 0 },
-    { "x-useremail", 0 },
-    { "x-userinfo", 0 },
-    { "x-user-info", 0 },
-    { "x-email", 0 },
-    { "x-mail", 0 },
-    { "x-sub", 0 },
-    { "x-subject", 0 },
-    { "x-preferred-username", 0 },
-    { "x-given-name", 0 },
-    { "x-family-name", 0 },
-    { "x-role", 0 },
-    { "x-roles", 0 },
-    { "x-group", 0 },
-    { "x-groups", 0 },
-    { "x-realm-id", 0 },
+/* their first bytes, as the bits of a byte's value: c, o, r, t, x */
 
-    { "remote-user", 0 },
-    { "remote-email", 0 },
-    { "remote-name", 0 },
-    { "remote-groups", 0 },
-    { "x-remote-user", 0 },
-    { "x-remote-user-id", 0 },
-    { "x-remote-user-name", 0 },
-    { "x-remote-user-email", 0 },
-    { "x-remote-user-groups", 0 },
-    { "x-remote-username", 0 },
-    { "x-remote-name", 0 },
-    { "x-remote-email", 0 },
-    { "x-remote-role", 0 },
-    { "x-remote-roles", 0 },
-    { "x-remote-group", 0 },
-    { "x-remote-groups", 0 },
-    { "x-remote-extra-", 1 },
-
-    { "x-forwarded-user", 0 },
-    { "x-forwarded-user-id", 0 },
-    { "x-forwarded-username", 0 },
-    { "x-forwarded-name", 0 },
-    { "x-forwarded-email", 0 },
-    { "x-forwarded-role", 0 },
-    { "x-forwarded-roles", 0 },
-    { "x-forwarded-group", 0 },
-    { "x-forwarded-groups", 0 },
-    { "x-forwarded-preferred-username", 0 },
-    { "x-forwarded-access-token", 0 },
-    { "x-forwarded-id-token", 0 },
-
-    { "x-auth-user", 0 },
-    { "x-auth-user-id", 0 },
-    { "x-auth-userid", 0 },
-    { "x-auth-username", 0 },
-    { "x-auth-name", 0 },
-    { "x-auth-email", 0 },
-    { "x-auth-sub", 0 },
-    { "x-auth-subject", 0 },
-    { "x-auth-role", 0 },
-    { "x-auth-roles", 0 },
-    { "x-auth-group", 0 },
-    { "x-auth-groups", 0 },
-    { "x-authenticated-user", 0 },
-    { "x-authenticated-userid", 0 },
-    { "x-authenticated-user-id", 0 },
-    { "x-authenticated-email", 0 },
-    { "x-authenticated-groups", 0 },
-    { "x-authenticated-scope", 0 },
-    { "x-proxy-user", 0 },
-    { "x-proxy-remote-user", 0 },
-    { "x-sso-user", 0 },
-    { "x-sso-email", 0 },
-    { "x-logged-in-user", 0 },
-    { "x-consumer-id", 0 },
-    { "x-consumer-custom-id", 0 },
-    { "x-consumer-username", 0 },
-    { "x-consumer-groups", 0 },
-    { "x-credential-identifier", 0 },
-    { "x-anonymous-consumer", 0 },
-
-    { NULL, 0 }
+static const uint32_t  ngx_intuit_identity_first[] = {
+    0, 0, 0x01148008, 0x01148008, 0, 0, 0, 0
 };
 
 
@@ -461,23 +466,63 @@ ngx_intuit_same(const ngx_str_t *a, const char *lower)
 ngx_uint_t
 ngx_intuit_identity_header(const ngx_str_t *name)
 {
-    size_t                        i;
-    const ngx_intuit_identity_t  *id;
+    ngx_int_t   rc;
+    ngx_uint_t  low, high, middle;
 
-    for (id = ngx_intuit_identities; id->name != NULL; id++) {
+    if (name->len == 0
+        || !(ngx_intuit_identity_first[name->data[0] >> 5]
+             & (1U << (name->data[0] & 0x1f))))
+    {
+        return 0;
+    }
 
-        for (i = 0; i < name->len && id->name[i] != '\0'; i++) {
-            if (ngx_intuit_fold(name->data[i]) != (u_char) id->name[i]) {
-                break;
-            }
+    low = 0;
+    high = sizeof(ngx_intuit_identities) / sizeof(ngx_intuit_identities[0]);
+
+    while (low < high) {
+
+        middle = (low + high) / 2;
+
+        rc = ngx_intuit_identity_cmp(name, &ngx_intuit_identities[middle]);
+
+        if (rc == 0) {
+            return 1;
         }
 
-        if (id->name[i] == '\0' && (i == name->len || id->prefix)) {
-            return 1;
+        if (rc < 0) {
+            high = middle;
+
+        } else {
+            low = middle + 1;
         }
     }
 
     return 0;
+}
+
+
+static ngx_int_t
+ngx_intuit_identity_cmp(const ngx_str_t *name, const ngx_intuit_identity_t *id)
+{
+    size_t     i, n;
+    ngx_int_t  rc;
+
+    n = ngx_min(name->len, id->name.len);
+
+    for (i = 0; i < n; i++) {
+
+        rc = ngx_intuit_fold(name->data[i]) - id->name.data[i];
+
+        if (rc) {
+            return rc;
+        }
+    }
+
+    if (name->len > id->name.len) {
+        return id->prefix ? 0 : 1;
+    }
+
+    return name->len < id->name.len ? -1 : 0;
 }
 
 

@@ -176,6 +176,7 @@ Connection: close
 Content-Length: $length
 Content-Type: application/x-www-form-urlencoded
 Host: $host
+x-include-refresh-token-hard-expires-in: true
 
 EOT
 

@@ -98,7 +98,7 @@ my ($hour, $day) = (60, 24 * 60);
 
 sub signs_in {
     my ($user, %merge) = @_;
-    $t->sim->config(clock_offset => minutes() * 60);
+    $t->sim->config(clock_offset => now() - time);
     $t->sim->script({ kind => 'token', action => { merge => {
         x_refresh_token_expires_in => 86400, %merge } } });
     return $t->signed_in(realm => '9130347957983546', user => $user);

@@ -73,7 +73,7 @@ clock(0);
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 
 sub signs_in {
-    $t->sim->config(clock_offset => minutes() * 60);
+    $t->sim->config(clock_offset => now() - time);
     $t->signed_in(realm => '9130347957983546', user => $_[0]);
 }
 

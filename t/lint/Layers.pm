@@ -26,6 +26,7 @@ my %INVITED = (
     ngx_http_intuit_replay   => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_keepalive => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_session  => qr/^ngx_http_intuit_refresh$/,
+    ngx_http_intuit_status   => qr/^ngx_http_intuit_refresh$/,
     ngx_http_intuit_access   => qr/./,
 );
 
