@@ -104,6 +104,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("intuit_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_set_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("intuit_request_id"),
       NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -563,7 +570,9 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_intuit_header_filter_init(cf) != NGX_OK) {
+    if (ngx_http_intuit_limit_init(cf) != NGX_OK
+        || ngx_http_intuit_header_filter_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -597,6 +606,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
         { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_limit_log_handler, 1 },
         { 0, NULL, 0 }
     };
 
@@ -743,6 +753,7 @@ ngx_http_intuit_create_loc_conf(ngx_conf_t *cf)
     ilcf->mode = NGX_CONF_UNSET_UINT;
     ilcf->require = NGX_CONF_UNSET_PTR;
     ilcf->proxy = NGX_CONF_UNSET_PTR;
+    ilcf->limit = NGX_CONF_UNSET_PTR;
     ilcf->request_id = NGX_CONF_UNSET;
     ilcf->action = NGX_CONF_UNSET_PTR;
 
@@ -763,6 +774,8 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->mode, prev->mode,
                               NGX_HTTP_INTUIT_MODE_REQUIRE);
     ngx_conf_merge_ptr_value(conf->require, prev->require, NULL);
+    ngx_conf_merge_ptr_value(conf->limit, prev->limit,
+                             &ngx_http_intuit_limit_default);
     ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
 
     /* as proxy_pass, intuit_proxy is inherited by "if" and limit_except only */

@@ -398,6 +398,7 @@ static void
 ngx_http_intuit_ctx_cleanup(void *data)
 {
     ngx_http_intuit_unpark(data);
+    ngx_http_intuit_limit_release(data);
 }
 
 
@@ -437,9 +438,11 @@ ngx_http_intuit_identify(ngx_http_request_t *r,
         return view->rc;
     }
 
-    rc = ngx_http_intuit_session_load(provider->store, &view->id,
-                                      provider->session_idle_timeout,
-                                      ngx_time(), r->pool, &view->loaded);
+    view->loaded.quota = ngx_http_intuit_limit_ask(r, provider, 1);
+
+    rc = ngx_http_intuit_session_reserve(provider->store, &view->id,
+                                         provider->session_idle_timeout,
+                                         ngx_time(), r->pool, &view->loaded);
 
     view->rc = (rc == NGX_OK || rc == NGX_DECLINED) ? rc : NGX_ERROR;
 

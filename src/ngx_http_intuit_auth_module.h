@@ -38,6 +38,10 @@
 #define NGX_HTTP_INTUIT_MODE_REQUIRE   0
 #define NGX_HTTP_INTUIT_MODE_VERIFY    1
 
+#define NGX_HTTP_INTUIT_LIMIT_OFF      0
+#define NGX_HTTP_INTUIT_LIMIT_ON       1
+#define NGX_HTTP_INTUIT_LIMIT_DRY_RUN  2
+
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
@@ -102,6 +106,7 @@ typedef enum {
     NGX_HTTP_INTUIT_E_BODY,                   /* of an operator's request */
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
     NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
+    NGX_HTTP_INTUIT_E_QUOTA,                  /* too many wait for a slot */
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -237,12 +242,18 @@ typedef struct {
 } ngx_http_intuit_require_t;
 
 typedef struct {
+    ngx_uint_t                   mode;
+    ngx_http_intuit_limits_t     limits;
+} ngx_http_intuit_limit_conf_t;
+
+typedef struct {
     ngx_http_intuit_provider_t  *auth;         /* NULL: off */
     ngx_uint_t                   mode;
     ngx_array_t                 *require;      /* ngx_http_intuit_require_t */
     ngx_http_intuit_provider_t  *proxy;        /* NULL: off */
     ngx_http_complex_value_t    *realm;        /* realm=, else NULL */
     ngx_flag_t                   any_clients;
+    ngx_http_intuit_limit_conf_t *limit;       /* never NULL */
     ngx_flag_t                   request_id;   /* added to a POST */
     ngx_http_intuit_provider_t  *action;       /* of intuit_connect and the */
     ngx_http_handler_pt          handler;      /* others; NULL: none */
@@ -262,6 +273,16 @@ typedef struct {
     ngx_http_intuit_loaded_t     loaded;
     ngx_intuit_json_t           *claims;       /* parsed on first use */
 } ngx_http_intuit_view_t;
+
+/* a request's slot in its company's quota */
+typedef struct {
+    ngx_http_intuit_quota_t      quota;
+    ngx_http_intuit_store_t     *store;        /* where that is */
+    const char                  *status;       /* a word; NULL: none */
+    ngx_uint_t                   states;       /* upstream's, before */
+    unsigned                     waiting:1;    /* parked, or just woken */
+    unsigned                     sent:1;       /* 429 would be Intuit's */
+} ngx_http_intuit_limit_t;
 
 /* what the API has said, safe to log */
 typedef struct {
@@ -284,6 +305,8 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
     ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
+
+    ngx_http_intuit_limit_t      limit;
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
@@ -478,6 +501,14 @@ ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
+/*
+ * The path as upstream will get it, its arguments, and the company in it ("-":
+ * to be filled in).  NGX_OK; NGX_DECLINED: it can be read in more than one
+ * way; NGX_ABORT: it is no company's; NGX_ERROR.
+ */
+ngx_int_t ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
+    ngx_str_t *args, ngx_str_t *id);
+
 /* Header filter: upstream's Set-Cookie never touches our cookies. */
 ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
 
@@ -508,6 +539,41 @@ void ngx_http_intuit_fault_drop(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_intuit_replay(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
+
+/* intuit_limit where nothing is said */
+extern ngx_http_intuit_limit_conf_t  ngx_http_intuit_limit_default;
+
+
+/* -- ngx_http_intuit_limit.c --------------------------------------------- */
+
+/* The quota of a company at the provider's API, in the store. */
+ngx_int_t ngx_http_intuit_quota_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm);
+
+/*
+ * What the load of the connection is to ask the quota for, if this request
+ * will go to the provider's API and nothing but its load can refuse it; else
+ * NULL.  session: it is the connection of the session.
+ */
+ngx_http_intuit_quota_t *ngx_http_intuit_limit_ask(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_uint_t session);
+
+/*
+ * PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
+ * NGX_AGAIN: parked, return it; else what the handler returns.
+ */
+ngx_int_t ngx_http_intuit_limit(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+
+/* A slot that was not used. */
+void ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx);
+
+/* Header filter: 429 from Intuit. */
+ngx_int_t ngx_http_intuit_limit_init(ngx_conf_t *cf);
+
+/* LOG: 429 from Intuit that no filter has seen. */
+ngx_int_t ngx_http_intuit_limit_log_handler(ngx_http_request_t *r);
+
 
 /* A resolver with the name servers of /etc/resolv.conf. */
 ngx_resolver_t *ngx_http_intuit_system_resolver(ngx_conf_t *cf);

@@ -267,7 +267,14 @@ static const ngx_http_intuit_failure_t
       "Intuit gave the tokens, and does not answer when it is asked about the "
       "company. The tokens are kept, and Intuit is asked again until it "
       "answers; then the company is connected. Do not send them again.",
-      NGX_LOG_WARN, 1, 0 }
+      NGX_LOG_WARN, 1, 0 },
+
+    /* NGX_HTTP_INTUIT_E_QUOTA */
+    { NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
+      "Too many requests for this company",
+      "Intuit takes only so many requests a minute for one company, and as "
+      "many as may wait are waiting. Retry-After says when to try again.",
+      NGX_LOG_INFO, 0, 0 }
 };
 
 

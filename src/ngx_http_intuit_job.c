@@ -31,6 +31,8 @@ static void ngx_http_intuit_job_reap(ngx_event_t *ev);
 static void ngx_http_intuit_job_event(ngx_event_t *ev);
 static u_char *ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
+static ngx_int_t ngx_http_intuit_parking_enter(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
 static void ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
 static void ngx_http_intuit_parking_init(void);
@@ -440,24 +442,55 @@ ngx_http_intuit_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ngx_http_intuit_parking_init();
 
-    if (parking->n >= NGX_HTTP_INTUIT_WAITERS_MAX) {
+    if (ngx_http_intuit_parking_enter(r, ctx, resume) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    ctx->ready = ready;
+
+    ngx_queue_insert_tail(&parking->queue, &ctx->waiting);
+
+    if (!parking->timer.timer_set) {
+        ngx_add_timer(&parking->timer, NGX_HTTP_INTUIT_POLL);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_park_for(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_msec_t msec, ngx_http_intuit_resume_pt resume)
+{
+    if (ngx_http_intuit_parking_enter(r, ctx, resume) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    /* in no queue */
+
+    ngx_queue_init(&ctx->waiting);
+    ngx_add_timer(&ctx->wake, msec);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_parking_enter(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume)
+{
+    if (ngx_http_intuit_parking.n >= NGX_HTTP_INTUIT_WAITERS_MAX) {
         return NGX_DECLINED;
     }
 
     ngx_http_intuit_parking_resumes(r, ctx, resume);
 
-    ctx->ready = ready;
     ctx->parked = 1;
 
-    ngx_queue_insert_tail(&parking->queue, &ctx->waiting);
-    parking->n++;
+    ngx_http_intuit_parking.n++;
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
-
-    if (!parking->timer.timer_set) {
-        ngx_add_timer(&parking->timer, NGX_HTTP_INTUIT_POLL);
-    }
 
     return NGX_OK;
 }
@@ -489,6 +522,10 @@ ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
 void
 ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx)
 {
+    if (ctx->wake.timer_set) {
+        ngx_del_timer(&ctx->wake);
+    }
+
     if (ctx->parked) {
         ctx->parked = 0;
         ngx_queue_remove(&ctx->waiting);
@@ -571,6 +608,8 @@ ngx_http_intuit_parking_wake(ngx_event_t *ev)
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
+
+    ngx_http_intuit_unpark(ctx);
 
     r->read_event_handler = ngx_http_block_reading;
 

@@ -116,6 +116,11 @@ ngx_int_t ngx_http_intuit_park(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready,
     ngx_http_intuit_resume_pt resume);
 
+/* The same, for a time; nobody is asked. */
+ngx_int_t ngx_http_intuit_park_for(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_msec_t msec,
+    ngx_http_intuit_resume_pt resume);
+
 /* Calls resume from the event loop, and at once, for a request that must not be
  * touched where it is now.  The client may leave meanwhile. */
 void ngx_http_intuit_defer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,

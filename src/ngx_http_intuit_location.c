@@ -14,6 +14,20 @@
     "with an \"error_page\" for 401 hides the API's 401"
 
 
+/* a parameter of intuit_limit */
+typedef struct {
+    ngx_str_t                    name;
+    const char                  *unit;
+    ngx_int_t                    min;
+    ngx_int_t                    max;
+    size_t                       offset;
+} ngx_http_intuit_number_t;
+
+
+static ngx_int_t ngx_http_intuit_limit_option(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_http_intuit_limits_t *limits);
+static ngx_int_t ngx_http_intuit_limit_number(
+    const ngx_http_intuit_number_t *number, const ngx_str_t *value);
 static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
@@ -23,6 +37,33 @@ static ngx_uint_t ngx_http_intuit_location_hides(
 
 
 extern ngx_module_t  ngx_http_proxy_module;
+
+
+/* what may be sent if nothing is said: a little less than Intuit's own
+ * 500 a minute, 10 a second, and 40 batches a minute */
+
+ngx_http_intuit_limit_conf_t  ngx_http_intuit_limit_default = {
+    NGX_HTTP_INTUIT_LIMIT_ON,
+    { 480, 9, 38, 100, 30000 }
+};
+
+
+static ngx_http_intuit_number_t  ngx_http_intuit_limit_numbers[] = {
+
+    { ngx_string("rate="), "r/m", 1, 3000,
+      offsetof(ngx_http_intuit_limits_t, rate) },
+
+    { ngx_string("burst_rate="), "r/s", 1, 1000,
+      offsetof(ngx_http_intuit_limits_t, burst_rate) },
+
+    { ngx_string("batch_rate="), "r/m", 1, 3000,
+      offsetof(ngx_http_intuit_limits_t, batch_rate) },
+
+    { ngx_string("queue="), "", 0, 1000,
+      offsetof(ngx_http_intuit_limits_t, queue) },
+
+    { ngx_null_string, NULL, 0, 0, 0 }
+};
 
 
 char *
@@ -377,6 +418,139 @@ ngx_http_intuit_location_hides(ngx_http_core_loc_conf_t *clcf)
     }
 
     return 0;
+}
+
+
+char *
+ngx_http_intuit_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    ngx_http_intuit_loc_conf_t    *ilcf = conf;
+    ngx_http_intuit_limit_conf_t  *limit;
+
+    (void) cmd;
+
+    if (ilcf->limit != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    limit = ngx_palloc(cf->pool, sizeof(ngx_http_intuit_limit_conf_t));
+    if (limit == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *limit = ngx_http_intuit_limit_default;
+    ilcf->limit = limit;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        limit->mode = NGX_HTTP_INTUIT_LIMIT_OFF;
+
+        return cf->args->nelts > 2 ? "takes no parameters after \"off\""
+                                   : NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "dry_run") == 0) {
+        limit->mode = NGX_HTTP_INTUIT_LIMIT_DRY_RUN;
+
+    } else if (ngx_strcmp(value[1].data, "on") != 0) {
+        return "begins with \"on\", \"off\" or \"dry_run\"";
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_intuit_limit_option(cf, &value[i], &limit->limits)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_option(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_intuit_limits_t *limits)
+{
+    ngx_int_t                  n;
+    ngx_str_t                  s;
+    ngx_http_intuit_number_t  *number;
+
+    for (number = ngx_http_intuit_limit_numbers; number->name.len; number++) {
+
+        if (ngx_strncmp(value->data, number->name.data, number->name.len)
+            != 0)
+        {
+            continue;
+        }
+
+        n = ngx_http_intuit_limit_number(number, value);
+
+        if (n == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"intuit_limit\": write %V%i%s to %V%i%s",
+                               value, &number->name, number->min, number->unit,
+                               &number->name, number->max, number->unit);
+            return NGX_ERROR;
+        }
+
+        *(ngx_uint_t *) ((char *) limits + number->offset) = n;
+
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(value->data, "timeout=", 8) == 0) {
+
+        s.data = value->data + 8;
+        s.len = value->len - 8;
+
+        n = ngx_parse_time(&s, 0);
+
+        if (n == NGX_ERROR || n > 600000) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"intuit_limit\": write a time of at most "
+                               "10m, as in timeout=30s", value);
+            return NGX_ERROR;
+        }
+
+        limits->timeout = n;
+
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"intuit_limit\"",
+                       value);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_number(const ngx_http_intuit_number_t *number,
+    const ngx_str_t *value)
+{
+    size_t     len, unit;
+    ngx_int_t  n;
+
+    unit = ngx_strlen(number->unit);
+    len = value->len - number->name.len;
+
+    if (len <= unit
+        || ngx_memcmp(value->data + value->len - unit, number->unit, unit)
+           != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(value->data + number->name.len, len - unit);
+
+    return (n < number->min || n > number->max) ? NGX_ERROR : n;
 }
 
 

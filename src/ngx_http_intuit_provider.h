@@ -46,6 +46,8 @@ char *ngx_http_intuit_set_require(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_intuit_set_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_intuit_set_operator(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_intuit_set_status(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_proxy_again(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
@@ -52,6 +54,10 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
     if (ngx_http_intuit_cross_site(r)) {
         rc = ngx_http_intuit_fail(r, ilcf->proxy,
                                   NGX_HTTP_INTUIT_E_CROSS_SITE, NULL);
@@ -79,11 +85,18 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     }
 
     rc = ngx_http_intuit_proxy_peer(r, ctx);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_intuit_proxy_token(r, ctx);
+    }
+
     if (rc != NGX_OK) {
+        /* a slot is for one who can go at its time */
+        ngx_http_intuit_limit_release(ctx);
         return rc;
     }
 
-    rc = ngx_http_intuit_proxy_token(r, ctx);
+    rc = ngx_http_intuit_limit(r, ctx);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -115,6 +128,10 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         rc = ngx_http_intuit_identify(r, ilcf->proxy, &ctx->api);
     }
 
+    if (rc == NGX_OK && ctx->limit.waiting) {
+        rc = ngx_http_intuit_proxy_again(r, ctx);
+    }
+
     if (rc == NGX_OK) {
         return NGX_OK;
     }
@@ -125,6 +142,38 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
                               : NGX_HTTP_INTUIT_E_STORE, NULL);
 
     return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/* what was loaded before the wait is old by now, and so is the slot */
+
+static ngx_int_t
+ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_http_intuit_id_t       id;
+    ngx_http_intuit_loaded_t  *loaded;
+
+    loaded = &ctx->api.loaded;
+
+    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider,
+                                 &loaded->connection.realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_intuit_connection_reserve(ctx->api.provider->store, &id,
+                               r->pool, &loaded->connection,
+                               &loaded->generation,
+                               ngx_http_intuit_limit_ask(r, ctx->api.provider,
+                                                         0));
+
+    /* disconnected meanwhile */
+
+    loaded->has_connection = (rc == NGX_OK);
+
+    return rc == NGX_DECLINED ? NGX_OK : rc;
 }
 
 
@@ -167,9 +216,11 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        rc = ngx_http_intuit_connection_load(ilcf->proxy->store, &id, r->pool,
-                                           &ctx->api.loaded.connection,
-                                           &ctx->api.loaded.generation);
+        rc = ngx_http_intuit_connection_reserve(ilcf->proxy->store, &id,
+                                  r->pool, &ctx->api.loaded.connection,
+                                  &ctx->api.loaded.generation,
+                                  ngx_http_intuit_limit_ask(r, ilcf->proxy,
+                                                            0));
     }
 
     if (rc == NGX_OK) {
@@ -207,19 +258,16 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_provider_t  *provider;
 
     provider = ctx->api.provider;
-    e = NGX_HTTP_INTUIT_E_API_PATH;
+    rc = ngx_http_intuit_api_target(r, &path, &args, &id);
 
-    if (ngx_http_intuit_proxy_path(r, &path, &args) != NGX_OK) {
+    if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (!ngx_intuit_api_path(&path) || !ngx_http_intuit_proxy_args(&args)) {
-        goto refused;
-    }
+    e = (rc == NGX_DECLINED) ? NGX_HTTP_INTUIT_E_API_PATH
+                             : NGX_HTTP_INTUIT_E_REALM_MISMATCH;
 
-    e = NGX_HTTP_INTUIT_E_REALM_MISMATCH;
-
-    if (ngx_intuit_api_realm(&path, &id) != NGX_OK) {
+    if (rc != NGX_OK) {
         goto refused;
     }
 
@@ -265,6 +313,22 @@ refused:
     rc = ngx_http_intuit_fail(r, provider, e, NULL);
 
     return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+ngx_int_t
+ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
+    ngx_str_t *args, ngx_str_t *id)
+{
+    if (ngx_http_intuit_proxy_path(r, path, args) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!ngx_intuit_api_path(path) || !ngx_http_intuit_proxy_args(args)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_intuit_api_realm(path, id) == NGX_OK ? NGX_OK : NGX_ABORT;
 }
 
 

@@ -42,7 +42,7 @@ typedef struct {
     ngx_uint_t                   limit;        /* a minute */
     ngx_uint_t                   queued;
     time_t                       held_until;   /* after a 429; 0: not held */
-} ngx_http_intuit_quota_t;
+} ngx_http_intuit_shown_t;
 
 /* a connection, as far as it is kept while all are looked at */
 typedef struct {
@@ -58,7 +58,7 @@ typedef struct {
     ngx_http_intuit_provider_t  *provider;     /* NULL: none */
     ngx_uint_t                   state;
     ngx_intuit_connection_t      connection;
-    ngx_http_intuit_quota_t      quota;
+    ngx_http_intuit_shown_t      quota;
 } ngx_http_intuit_status_item_t;
 
 typedef struct {

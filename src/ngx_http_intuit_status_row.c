@@ -12,7 +12,7 @@ static void ngx_http_intuit_row_refreshed(ngx_http_intuit_status_t *s,
 static void ngx_http_intuit_row_end(ngx_http_intuit_status_t *s,
     ngx_intuit_text_t *t, const char *label, time_t end);
 static void ngx_http_intuit_row_quota(ngx_http_intuit_status_t *s,
-    ngx_intuit_text_t *t, ngx_http_intuit_quota_t *quota);
+    ngx_intuit_text_t *t, ngx_http_intuit_shown_t *quota);
 static void ngx_http_intuit_row_error(ngx_intuit_text_t *t,
     const ngx_intuit_connection_t *c);
 static void ngx_http_intuit_row_actions(ngx_intuit_text_t *t,
@@ -172,7 +172,7 @@ ngx_http_intuit_row_end(ngx_http_intuit_status_t *s, ngx_intuit_text_t *t,
 
 static void
 ngx_http_intuit_row_quota(ngx_http_intuit_status_t *s, ngx_intuit_text_t *t,
-    ngx_http_intuit_quota_t *quota)
+    ngx_http_intuit_shown_t *quota)
 {
     ngx_intuit_text_put(t, "<td role=\"cell\" data-l=\"Quota\"><div>");
 

@@ -27,7 +27,7 @@ static int ngx_libc_cdecl ngx_http_intuit_status_worst(const void *one,
 static int ngx_libc_cdecl ngx_http_intuit_status_order(const void *one,
     const void *two);
 static void ngx_http_intuit_status_quota(ngx_http_intuit_provider_t *provider,
-    const ngx_str_t *realm, time_t now, ngx_http_intuit_quota_t *quota);
+    const ngx_str_t *realm, time_t now, ngx_http_intuit_shown_t *quota);
 
 
 static const char  *ngx_http_intuit_status_states[] = {
@@ -358,13 +358,29 @@ ngx_http_intuit_status_item(ngx_http_intuit_status_t *s,
 
 static void
 ngx_http_intuit_status_quota(ngx_http_intuit_provider_t *provider,
-    const ngx_str_t *realm, time_t now, ngx_http_intuit_quota_t *quota)
+    const ngx_str_t *realm, time_t now, ngx_http_intuit_shown_t *quota)
 {
-    (void) provider;
-    (void) realm;
-    (void) now;
+    ngx_http_intuit_id_t          id;
+    ngx_http_intuit_quota_stat_t  stat;
 
-    ngx_memzero(quota, sizeof(ngx_http_intuit_quota_t));
+    ngx_memzero(quota, sizeof(ngx_http_intuit_shown_t));
+
+    if (ngx_http_intuit_quota_id(&id, provider, realm) != NGX_OK
+        || ngx_http_intuit_quota_stat(provider->store, &id, ngx_current_msec,
+                                      &stat)
+           != NGX_OK)
+    {
+        return;
+    }
+
+    quota->known = 1;
+    quota->used = stat.used;
+    quota->limit = stat.limit;
+    quota->queued = stat.queued;
+
+    if (stat.held) {
+        quota->held_until = now + stat.held / 1000 + 1;
+    }
 }
 
 

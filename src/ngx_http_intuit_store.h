@@ -39,10 +39,58 @@ typedef struct {
     u_char                    data[NGX_HTTP_INTUIT_ID_LEN];
 } ngx_http_intuit_id_t;
 
+/* what may be sent for one company */
+typedef struct {
+    ngx_uint_t                rate;             /* requests a minute */
+    ngx_uint_t                burst_rate;       /* requests a second */
+    ngx_uint_t                batch_rate;       /* batches a minute */
+    ngx_uint_t                queue;            /* requests that may wait */
+    ngx_msec_t                timeout;          /* the longest wait */
+} ngx_http_intuit_limits_t;
+
+typedef enum {
+    NGX_HTTP_INTUIT_QUOTA_NONE = 0,             /* no slot */
+    NGX_HTTP_INTUIT_QUOTA_BATCH,                /* one among the batches */
+    NGX_HTTP_INTUIT_QUOTA_SLOT                  /* one among all requests */
+} ngx_http_intuit_quota_state_e;
+
+/* a request, and its slot in the company's quota */
+typedef struct {
+    const ngx_http_intuit_limits_t  *limits;
+    ngx_msec_t                since;            /* when it came */
+    ngx_msec_t                now;
+    time_t                    time;             /* the same by the wall */
+    ngx_str_t                 realm;            /* of its path; empty: any */
+    unsigned                  batch:1;
+
+    /* the store's answer */
+    ngx_int_t                 rc;
+    ngx_msec_t                wait;
+    ngx_http_intuit_id_t      id;               /* of the quota */
+
+    /* the store's own */
+    ngx_http_intuit_quota_state_e  state;
+    ngx_uint_t                epoch;
+    ngx_uint_t                number;           /* of the slot */
+    ngx_uint_t                batch_number;
+    ngx_msec_t                slot;
+} ngx_http_intuit_quota_t;
+
+typedef struct {
+    ngx_uint_t                limit;            /* a minute, as used last */
+    ngx_uint_t                used;             /* in the last minute */
+    ngx_uint_t                batches;          /* ... of these */
+    ngx_uint_t                queued;           /* slots still to come */
+    ngx_msec_t                held;             /* for so long; 0: it is not */
+    uint64_t                  delayed;          /* since it is known here */
+    uint64_t                  refused;
+} ngx_http_intuit_quota_stat_t;
+
 typedef struct {
     ngx_intuit_session_t      session;
     ngx_intuit_connection_t   connection;       /* valid if has_connection */
     uint64_t                  generation;       /* of the connection */
+    ngx_http_intuit_quota_t  *quota;            /* the caller's; see below */
     unsigned                  has_connection:1;
 } ngx_http_intuit_loaded_t;
 
@@ -106,6 +154,12 @@ ngx_int_t ngx_http_intuit_session_load(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
     ngx_http_intuit_loaded_t *loaded);
 
+/* The same, and asks loaded->quota (the caller's; NULL: none) for a slot under
+ * the same lock, as ngx_http_intuit_connection_reserve() does. */
+ngx_int_t ngx_http_intuit_session_reserve(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
+    ngx_http_intuit_loaded_t *loaded);
+
 /*
  * connection may be NULL.  When the zone is full, sessions past their end go
  * first, then the one idle longest (counted, one warning a minute); so it is
@@ -122,6 +176,57 @@ ngx_int_t ngx_http_intuit_session_remove(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
     ngx_intuit_connection_t *connection, uint64_t *generation);
+
+/*
+ * The same, and asks for a slot in the company's quota under the same lock.
+ * quota->rc is then
+ *
+ *   NGX_OK        go now
+ *   NGX_AGAIN     a slot is reserved; in quota->wait ms ask again with the
+ *                 same quota: it may have been put off meanwhile
+ *   NGX_BUSY      too many wait, or it would take too long: there may be a
+ *                 slot in quota->wait ms
+ *   NGX_DECLINED  not asked: the quota has yet to be made (reserve below),
+ *                 another company is in the path, or the token has expired
+ *
+ * A slot is spent as soon as its time is there.  Slots are given in the order
+ * of the requests: never more than burst_rate in a second or rate in a minute,
+ * each with an eighth of a second added, and for those that wait evenly, so
+ * that what the network does to their distances makes no 429.  Batches that
+ * have to wait for other batches hold nobody else up.
+ */
+ngx_int_t ngx_http_intuit_connection_reserve(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
+    ngx_intuit_connection_t *connection, uint64_t *generation,
+    ngx_http_intuit_quota_t *quota);
+
+/*
+ * The same without a load.  The quota, quota->id, is made if it is not there,
+ * and is from then on that of the connection, too.  Returns quota->rc;
+ * NGX_DECLINED: no room in the zone.
+ */
+ngx_int_t ngx_http_intuit_quota_reserve(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *connection, const ngx_str_t *realm,
+    ngx_http_intuit_quota_t *quota);
+
+/* Gives a slot back that was not used: to somebody else if it is the last
+ * one given, otherwise it is lost. */
+void ngx_http_intuit_quota_release(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_quota_t *quota);
+
+/*
+ * Nothing more for `msec`: Intuit has said so.  Slots that were reserved and
+ * not yet used are taken back.  NGX_OK; NGX_DECLINED: it was held already (and
+ * now maybe longer), or is not known here.
+ */
+ngx_int_t ngx_http_intuit_quota_hold(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t msec);
+
+/* How it stands.  NGX_DECLINED: it is not known here,
+ * nothing was asked for lately. */
+ngx_int_t ngx_http_intuit_quota_stat(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now,
+    ngx_http_intuit_quota_stat_t *stat);
 
 /*
  * Compare-and-set: *generation is the one that was loaded, 0 to create.

@@ -11,27 +11,6 @@
 #include "ngx_http_intuit_store_shm.h"
 
 
-typedef struct {
-    u_char                      *data;        /* NULL: nothing yet */
-    size_t                       size;
-    size_t                       need;
-} ngx_http_intuit_shm_copy_t;
-
-typedef struct {
-    const ngx_http_intuit_id_t  *id;
-    time_t                       idle;
-    time_t                       now;
-    uint64_t                     generation;
-    ngx_str_t                    session;
-    ngx_str_t                    connection;  /* data NULL: none */
-} ngx_http_intuit_shm_read_t;
-
-
-static ngx_int_t ngx_http_intuit_shm_read_session(
-    ngx_http_intuit_store_t *store, ngx_http_intuit_shm_read_t *read,
-    ngx_http_intuit_shm_copy_t *copy);
-static void ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_session_t *session, time_t idle, time_t now);
 static ngx_int_t ngx_http_intuit_shm_read_login(
     ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id,
     time_t now, ngx_http_intuit_shm_copy_t *copy,
@@ -49,159 +28,8 @@ static ngx_int_t ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_t *login, const ngx_str_t *session, time_t now);
 static ngx_int_t ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id);
-static ngx_int_t ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy,
-    size_t need);
-static ngx_int_t ngx_http_intuit_shm_grow(ngx_http_intuit_shm_copy_t *copy,
-    ngx_pool_t *pool);
 static ngx_int_t ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
     const ngx_str_t *encoded);
-static ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
-
-
-ngx_int_t
-ngx_http_intuit_session_load(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, time_t idle, time_t now, ngx_pool_t *pool,
-    ngx_http_intuit_loaded_t *loaded)
-{
-    ngx_int_t                   rc;
-    ngx_http_intuit_shm_copy_t  copy;
-    ngx_http_intuit_shm_read_t  read;
-
-    ngx_memzero(loaded, sizeof(ngx_http_intuit_loaded_t));
-    ngx_memzero(&copy, sizeof(ngx_http_intuit_shm_copy_t));
-    ngx_memzero(&read, sizeof(ngx_http_intuit_shm_read_t));
-
-    read.id = id;
-    read.idle = idle;
-    read.now = now;
-
-    for ( ;; ) {
-        ngx_http_intuit_shm_lock(store);
-        rc = ngx_http_intuit_shm_read_session(store, &read, &copy);
-        ngx_http_intuit_shm_unlock(store);
-
-        if (rc != NGX_AGAIN) {
-            break;
-        }
-
-        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_intuit_session_decode(&read.session, &loaded->session) != NGX_OK) {
-
-        /* it will not get better: the next request may sign in anew */
-
-        (void) ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_SESSION,
-                                          id);
-        ngx_http_intuit_shm_damaged(store, "session");
-        return NGX_ERROR;
-    }
-
-    if (read.connection.data == NULL) {
-        return NGX_OK;
-    }
-
-    if (ngx_intuit_connection_decode(&read.connection, &loaded->connection)
-        != NGX_OK)
-    {
-        ngx_http_intuit_shm_damaged(store, "connection");
-        return NGX_ERROR;
-    }
-
-    loaded->generation = read.generation;
-    loaded->has_connection = 1;
-
-    return NGX_OK;
-}
-
-
-/* NGX_OK; NGX_DECLINED: no session; NGX_AGAIN: copy is too small. */
-
-static ngx_int_t
-ngx_http_intuit_shm_read_session(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_read_t *read, ngx_http_intuit_shm_copy_t *copy)
-{
-    u_char                            *p;
-    ngx_http_intuit_shm_session_t     *session;
-    ngx_http_intuit_shm_connection_t  *connection;
-
-    ngx_http_intuit_shm_assert_locked(store);
-
-    session = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_SESSION,
-                                       read->id);
-    if (session == NULL) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_intuit_shm_session_over(session, read->idle, read->now)) {
-        ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_SESSION,
-                                   &session->record);
-        return NGX_DECLINED;
-    }
-
-    ngx_http_intuit_shm_touch(store, session, read->idle, read->now);
-
-    connection = NULL;
-
-    if (!ngx_http_intuit_shm_none(&session->connection)) {
-        connection = ngx_http_intuit_shm_find(store,
-                                              NGX_HTTP_INTUIT_SHM_CONNECTION,
-                                              &session->connection);
-    }
-
-    if (ngx_http_intuit_shm_ready(copy, session->len
-                                  + (connection ? connection->len : 0))
-        != NGX_OK)
-    {
-        return NGX_AGAIN;
-    }
-
-    read->session.data = copy->data;
-    read->session.len = session->len;
-    p = ngx_cpymem(copy->data, session->data, session->len);
-
-    ngx_str_null(&read->connection);
-
-    if (connection != NULL) {
-        read->connection.data = p;
-        read->connection.len = connection->len;
-        ngx_memcpy(p, connection->data, connection->len);
-
-        read->generation = connection->generation;
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_session_t *session, time_t idle, time_t now)
-{
-    ngx_queue_t  *q;
-
-    /* not for another worker's clock a moment ahead, but for one set back */
-
-    if (now <= session->last && session->last - now < 60) {
-        return;
-    }
-
-    session->last = now;
-    session->idle = idle;
-
-    q = &session->record.queue;
-
-    ngx_queue_remove(q);
-    ngx_queue_init(q);
-    ngx_queue_insert_head(
-                  &store->shm->index[NGX_HTTP_INTUIT_SHM_SESSION].queue, q);
-}
 
 
 ngx_int_t
@@ -270,68 +98,18 @@ ngx_http_intuit_session_remove(ngx_http_intuit_store_t *store,
 
 
 ngx_int_t
-ngx_http_intuit_connection_load(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id, ngx_pool_t *pool,
-    ngx_intuit_connection_t *connection, uint64_t *generation)
-{
-    ngx_int_t                          rc;
-    ngx_str_t                          encoded;
-    ngx_http_intuit_shm_copy_t         copy;
-    ngx_http_intuit_shm_connection_t  *record;
-
-    ngx_str_null(&encoded);
-    ngx_memzero(&copy, sizeof(ngx_http_intuit_shm_copy_t));
-
-    for ( ;; ) {
-        ngx_http_intuit_shm_lock(store);
-
-        record = ngx_http_intuit_shm_find(store,
-                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
-        if (record == NULL) {
-            ngx_http_intuit_shm_unlock(store);
-            return NGX_DECLINED;
-        }
-
-        rc = ngx_http_intuit_shm_ready(&copy, record->len);
-
-        if (rc == NGX_OK) {
-            encoded.data = copy.data;
-            encoded.len = record->len;
-            ngx_memcpy(copy.data, record->data, record->len);
-
-            *generation = record->generation;
-        }
-
-        ngx_http_intuit_shm_unlock(store);
-
-        if (rc == NGX_OK) {
-            break;
-        }
-
-        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (ngx_intuit_connection_decode(&encoded, connection) != NGX_OK) {
-        ngx_http_intuit_shm_damaged(store, "connection");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
 ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded,
     uint64_t *generation, uint64_t next, time_t now)
 {
     size_t                             size;
     uint64_t                           current;
+    ngx_intuit_connection_t            c;
     ngx_http_intuit_shm_connection_t  *old, *record;
 
-    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK) {
+    if (ngx_http_intuit_shm_fits(store, encoded) != NGX_OK
+        || ngx_intuit_connection_decode(encoded, &c) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -368,7 +146,12 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     record->len = encoded->len;
     ngx_memcpy(record->data, encoded->data, encoded->len);
 
+    if (!c.dead && c.current.access_token.len) {
+        record->expires = c.current.expires;
+    }
+
     if (old != NULL) {
+        record->quota = old->quota;
         record->leased = old->leased;
         record->uncured = old->uncured;
         ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
@@ -523,7 +306,7 @@ ngx_http_intuit_login_load(ngx_http_intuit_store_t *store,
             return rc;
         }
 
-        if (ngx_http_intuit_shm_grow(&copy, pool) != NGX_OK) {
+        if (ngx_http_intuit_shm_make(&copy, pool) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -724,9 +507,7 @@ ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
 }
 
 
-/* NGX_OK: there is memory for need bytes; NGX_AGAIN: it has to be made. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy, size_t need)
 {
     if (need <= copy->size) {
@@ -739,8 +520,8 @@ ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy, size_t need)
 }
 
 
-static ngx_int_t
-ngx_http_intuit_shm_grow(ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool)
+ngx_int_t
+ngx_http_intuit_shm_make(ngx_http_intuit_shm_copy_t *copy, ngx_pool_t *pool)
 {
     copy->data = ngx_pnalloc(pool, copy->need);
     if (copy->data == NULL) {
@@ -777,13 +558,4 @@ ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
                   &store->zone->shm.name, encoded->len, max);
 
     return NGX_ERROR;
-}
-
-
-static ngx_uint_t
-ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id)
-{
-    static const ngx_http_intuit_id_t  zero;
-
-    return ngx_memcmp(id->data, zero.data, NGX_HTTP_INTUIT_ID_LEN) == 0;
 }

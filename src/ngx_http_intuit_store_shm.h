@@ -32,15 +32,16 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000006
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000007
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       6
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       7
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
 #define NGX_HTTP_INTUIT_SHM_TAKES        64
+#define NGX_HTTP_INTUIT_SHM_REALM_MAX    32
 #define NGX_HTTP_INTUIT_SHM_NOTES        32
 #define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
@@ -51,6 +52,7 @@ typedef enum {
     NGX_HTTP_INTUIT_SHM_SESSION = 0,
     NGX_HTTP_INTUIT_SHM_CONNECTION,
     NGX_HTTP_INTUIT_SHM_LOGIN,
+    NGX_HTTP_INTUIT_SHM_QUOTA,
     NGX_HTTP_INTUIT_SHM_KINDS
 } ngx_http_intuit_shm_kind_e;
 
@@ -79,6 +81,8 @@ typedef struct {
 typedef struct {
     ngx_http_intuit_shm_record_t    record;
     uint64_t                        generation;
+    ngx_http_intuit_id_t            quota;       /* zero: not known yet */
+    time_t                          expires;     /* the token; 0: none */
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
     time_t                          uncured;     /* when; 0: never */
@@ -109,6 +113,29 @@ struct ngx_http_intuit_shm_handout_s {
     size_t                          len;
     u_char                          data[1];
 };
+
+/* the times of the slots given last, the n-th at n % size */
+typedef struct {
+    ngx_uint_t                      n;
+    ngx_uint_t                      size;
+    ngx_msec_t                      last;        /* the latest of them */
+} ngx_http_intuit_shm_ring_t;
+
+typedef struct {
+    ngx_http_intuit_shm_record_t    record;
+    u_char                          realm[NGX_HTTP_INTUIT_SHM_REALM_MAX];
+    size_t                          realm_len;
+    time_t                          over;        /* of no use from then on */
+    ngx_uint_t                      rate;        /* as asked for last */
+    ngx_msec_t                      clock;       /* of the worker ahead */
+    ngx_msec_t                      held;        /* until */
+    ngx_uint_t                      epoch;       /* slots before are void */
+    uint64_t                        delayed;
+    uint64_t                        refused;
+    ngx_http_intuit_shm_ring_t      all;
+    ngx_http_intuit_shm_ring_t      batches;
+    uint32_t                        times[1];    /* of all, then of batches */
+} ngx_http_intuit_shm_quota_t;
 
 typedef struct {
     ngx_rbtree_t                    tree;
@@ -148,12 +175,20 @@ typedef struct {
     ngx_uint_t                      busy;        /* somebody has the lock */
 } ngx_http_intuit_shm_t;
 
+/* the caller's memory for what is handed out */
+typedef struct {
+    u_char                         *data;        /* NULL: nothing yet */
+    size_t                          size;
+    size_t                          need;
+} ngx_http_intuit_shm_copy_t;
+
 /* one for each configuration; the zone's data */
 struct ngx_http_intuit_store_s {
     ngx_shm_zone_t                 *zone;
     ngx_slab_pool_t                *shpool;
     ngx_http_intuit_shm_t          *shm;
     ngx_uint_t                      say;         /* when unlocked */
+    size_t                          guess;       /* what a load needs */
     unsigned                        locked:1;    /* by this process */
     unsigned                        rebuilt:1;   /* ... and to be logged */
     unsigned                        durable:1;   /* connections are in files */
@@ -196,6 +231,36 @@ const char *ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
 
 /* Builds the zone again from its records; header and records move. */
 void ngx_http_intuit_shm_rebuild(ngx_http_intuit_store_t *store);
+
+
+/* -- ngx_http_intuit_store_shm.c ------------------------------------------ */
+
+/* NGX_OK: there is memory for need bytes; NGX_AGAIN: it has to be made. */
+ngx_int_t ngx_http_intuit_shm_ready(ngx_http_intuit_shm_copy_t *copy,
+    size_t need);
+
+/* Not under the lock: takes copy->need bytes. */
+ngx_int_t ngx_http_intuit_shm_make(ngx_http_intuit_shm_copy_t *copy,
+    ngx_pool_t *pool);
+
+
+ngx_uint_t ngx_http_intuit_shm_none(const ngx_http_intuit_id_t *id);
+
+
+/* -- ngx_http_intuit_store_shm_quota.c ----------------------------------- */
+
+/* Under the lock: a slot in the connection's quota, if that is known. */
+void ngx_http_intuit_shm_quota_ask(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_shm_connection_t *connection,
+    ngx_http_intuit_quota_t *quota);
+
+/* Under the lock: drops one whose minute is over, which says nothing that is
+ * not true without it.  NGX_OK or NGX_DECLINED. */
+ngx_int_t ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store,
+    time_t now);
+
+/* What a quota with rings of these lengths takes. */
+size_t ngx_http_intuit_shm_quota_size(ngx_uint_t all, ngx_uint_t batches);
 
 
 /* -- ngx_http_intuit_store_shm_record.c: all under the lock -------------- */

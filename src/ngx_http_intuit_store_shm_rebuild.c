@@ -130,6 +130,9 @@ ngx_http_intuit_shm_rescue(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_rescue_queue(store, rescue,
                        NGX_HTTP_INTUIT_SHM_LOGIN, &shm->failed);
     ngx_http_intuit_shm_rescue_queue(store, rescue,
+                       NGX_HTTP_INTUIT_SHM_QUOTA,
+                       &shm->index[NGX_HTTP_INTUIT_SHM_QUOTA].queue);
+    ngx_http_intuit_shm_rescue_queue(store, rescue,
                        NGX_HTTP_INTUIT_SHM_SESSION,
                        &shm->index[NGX_HTTP_INTUIT_SHM_SESSION].queue);
 
@@ -200,7 +203,8 @@ ngx_http_intuit_shm_whole(ngx_http_intuit_store_t *store,
     static const size_t  sizes[NGX_HTTP_INTUIT_SHM_KINDS] = {
         sizeof(ngx_http_intuit_shm_session_t),
         sizeof(ngx_http_intuit_shm_connection_t),
-        sizeof(ngx_http_intuit_shm_login_t)
+        sizeof(ngx_http_intuit_shm_login_t),
+        sizeof(ngx_http_intuit_shm_quota_t)
     };
 
     p = (const u_char *) record;

@@ -60,7 +60,8 @@ static ngx_uint_t ngx_http_intuit_shm_handout_over(
 const uint32_t  ngx_http_intuit_shm_magics[NGX_HTTP_INTUIT_SHM_KINDS] = {
     0x73736573,                               /* a session */
     0x6e6e6f63,                               /* a connection */
-    0x69676f6c                                /* a login */
+    0x69676f6c,                               /* a login */
+    0x746f7571                                /* a quota */
 };
 
 
@@ -512,6 +513,10 @@ ngx_http_intuit_shm_drop_over(ngx_http_intuit_store_t *store, time_t now)
     if (ngx_http_intuit_shm_drop_login(store, NGX_HTTP_INTUIT_SHM_SCAN, now)
         == NGX_OK)
     {
+        return NGX_OK;
+    }
+
+    if (ngx_http_intuit_shm_drop_quota(store, now) == NGX_OK) {
         return NGX_OK;
     }
 

@@ -329,6 +329,11 @@ ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
 
     ngx_shmtx_unlock(&store->shpool->mutex);
 
+#if (NGX_INTUIT_SHM_DEBUG)
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "intuit shared zone was locked");
+#endif
+
     if (rebuilt) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "intuit shared zone \"%V\" was built again, because a "
@@ -495,6 +500,7 @@ ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
 {
     size_t                                   size;
     const ngx_http_intuit_shm_login_t       *login;
+    const ngx_http_intuit_shm_quota_t       *quota;
     const ngx_http_intuit_shm_session_t     *session;
     const ngx_http_intuit_shm_connection_t  *connection;
 
@@ -514,6 +520,19 @@ ngx_http_intuit_shm_check_record(ngx_http_intuit_shm_kind_e kind,
     case NGX_HTTP_INTUIT_SHM_CONNECTION:
         connection = (const ngx_http_intuit_shm_connection_t *) record;
         size = sizeof(ngx_http_intuit_shm_connection_t) + connection->len;
+        break;
+
+    case NGX_HTTP_INTUIT_SHM_QUOTA:
+        quota = (const ngx_http_intuit_shm_quota_t *) record;
+        size = ngx_http_intuit_shm_quota_size(quota->all.size,
+                                              quota->batches.size);
+
+        if (quota->realm_len > NGX_HTTP_INTUIT_SHM_REALM_MAX
+            || quota->all.size == 0 || quota->batches.size == 0)
+        {
+            return "has a quota with a damaged length";
+        }
+
         break;
 
     default: /* NGX_HTTP_INTUIT_SHM_LOGIN */

@@ -40,6 +40,8 @@ static ngx_int_t ngx_http_intuit_variable_error(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_intuit_variable_refresh(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_intuit_variable_limit(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_intuit_variable_version(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_intuit_view_t *ngx_http_intuit_variable_view(
@@ -109,6 +111,10 @@ static ngx_http_variable_t  ngx_http_intuit_variables[] = {
 
     { ngx_string("intuit_refresh_status"), NULL,
       ngx_http_intuit_variable_refresh, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("intuit_limit_status"), NULL,
+      ngx_http_intuit_variable_limit, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("intuit_version"), NULL,
@@ -502,6 +508,28 @@ ngx_http_intuit_variable_refresh(ngx_http_request_t *r,
 
     if (ctx && ctx->refresh_status) {
         value.data = (u_char *) ctx->refresh_status;
+        value.len = ngx_strlen(value.data);
+    }
+
+    return ngx_http_intuit_variable_set(v, &value);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_variable_limit(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t               value;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    (void) data;
+
+    ngx_str_null(&value);
+
+    ctx = ngx_http_intuit_get_ctx(r->main, 0);
+
+    if (ctx && ctx->limit.status) {
+        value.data = (u_char *) ctx->limit.status;
         value.len = ngx_strlen(value.data);
     }
 

@@ -32,6 +32,8 @@ http {
     access_log %%DIR%%/logs/access.log;
     resolver 127.0.0.1:%%DNS%%;
 
+    intuit_limit off;
+
     intuit_provider books {                         # https://localhost:...
         environment             sandbox;
         config_url              %%SIM%%/.well-known/openid_configuration;

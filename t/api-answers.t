@@ -24,6 +24,7 @@ events {}
 http {
     %%TEMP_PATHS%%
     access_log %%DIR%%/logs/access.log;
+    intuit_limit off;
     client_max_body_size 8m;
     proxy_set_header Host $host;
     gzip on;

@@ -27,6 +27,8 @@ http {
     access_log %%DIR%%/logs/access.log;
     proxy_next_upstream error timeout http_503 non_idempotent;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

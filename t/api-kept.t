@@ -36,6 +36,8 @@ http {
     proxy_set_header Host wrong.example;
     proxy_set_header Connection close;
 
+    intuit_limit off;
+
     intuit_provider books {                         # https://localhost:...
         environment             sandbox;
         config_url              %%SIM%%/.well-known/openid_configuration;

@@ -29,6 +29,8 @@ http {
     client_max_body_size 8m;
     client_body_buffer_size 16k;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -30,6 +30,8 @@ http {
     proxy_cache_key $request_uri;
     root %%DIR%%/html;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -26,6 +26,8 @@ http {
                    '"$intuit_refresh_status"';
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

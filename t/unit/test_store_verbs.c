@@ -650,6 +650,38 @@ grow_and_rest(void)
 
 
 static void
+count_round(void)
+{
+    rounds++;
+}
+
+
+static void
+test_one_look(void)
+{
+    open_store(ZONE_SIZE);
+
+    (void) create(1, 1000, 9000, 1);
+
+    rounds = 0;
+    ngx_slab_stub_unlocked = count_round;
+    ok(load(1, 1) == NGX_OK && rounds == 2, "the first load asks twice");
+
+    rounds = 0;
+    ok(load(1, 1) == NGX_OK && rounds == 1, "the second once");
+    ok(load(2, 1) == NGX_DECLINED && rounds == 2, "so for what is not there");
+
+    ngx_slab_stub_unlocked = NULL;
+    (void) create(1, 100, 9000, 1);
+    (void) create(2, 20000, 9000, 1);
+    (void) load(2, 1);
+    ok(store->guess < 2000, "one long record does not cost everybody memory");
+
+    close_store();
+}
+
+
+static void
 test_races(void)
 {
     ngx_http_intuit_id_t  key;
@@ -672,6 +704,7 @@ test_races(void)
 
     growth = 1000;
     rounds = 0;
+    store->guess = 0;
     ngx_slab_stub_unlocked = grow_session;
     ok(load(1, 1) == NGX_DECLINED, "one that grows and goes, is gone");
     ngx_slab_stub_unlocked = NULL;
@@ -746,6 +779,7 @@ main(void)
     test_connections_stay();
     test_login_share();
     test_failed_first();
+    test_one_look();
     test_races();
     test_damage();
 

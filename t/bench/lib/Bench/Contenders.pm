@@ -127,6 +127,7 @@ my @ALL = (
         module => 1, login => 1, anonymous => 302, http => $PROVIDER,
         path => '/v3/company/-/item/1',
         server => "        auth_intuit books;\n        location / {\n"
+            . "            intuit_limit off;\n"
             . "            intuit_proxy books;\n        }\n",
     }, {
         name => 'realm', title => 'ours, unattended, realm=',
@@ -134,6 +135,7 @@ my @ALL = (
         module => 1, login => 1, cookie => 0, http => $PROVIDER,
         path => '/v3/company/-/item/1',
         server => "        location / {\n"
+            . "            intuit_limit off;\n"
             . "            intuit_proxy books realm=9130347957983546;\n"
             . "        }\n        location /tool {\n"
             . "            auth_intuit books;\n            root html;\n"

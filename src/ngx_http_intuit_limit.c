@@ -1,0 +1,469 @@
+/*
+ * intuit_limit: the company's quota.  What is over it waits for its slot, and
+ * only what would wait for too long is refused; Intuit's own 429 holds the
+ * company up.
+ *
+ *   ask (with the load)  ->  limit -> wait -> ask once more -> go
+ *
+ * The slot is reserved under the lock that the load of the connection takes
+ * anyway.  It is asked for when nothing else can refuse the request; a slot
+ * that was not used after all is given back when the request ends.
+ */
+
+#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_job.h"
+
+
+#define NGX_HTTP_INTUIT_LIMIT_HOLD      60   /* seconds after a 429 */
+#define NGX_HTTP_INTUIT_LIMIT_HOLD_MAX  300  /* ... if Intuit asks for more */
+
+
+static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_limit_delay(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_uint_t dry_run);
+static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_uint_t dry_run);
+static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
+    ngx_int_t rc);
+static ngx_int_t ngx_http_intuit_limit_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_limit_held(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static void ngx_http_intuit_limit_hold(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_int_t seconds);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+/* the company's at this API, whichever provider asks for it */
+
+ngx_int_t
+ngx_http_intuit_quota_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm)
+{
+    ngx_str_t  parts[3];
+
+    ngx_str_set(&parts[0], "quota");
+    parts[1] = provider->api_url;
+    parts[2] = *realm;
+
+    return ngx_intuit_hash(id->data, parts, 3);
+}
+
+
+ngx_http_intuit_quota_t *
+ngx_http_intuit_limit_ask(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_uint_t session)
+{
+    ngx_str_t                    path, args, id;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_quota_t     *quota;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (ilcf->proxy != provider
+        || ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_OFF
+        || r != r->main)
+    {
+        return NULL;
+    }
+
+    /* the session may be another company's, or of somebody refused yet */
+
+    if (session && (ilcf->realm || ilcf->require)) {
+        return NULL;
+    }
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    quota = &ctx->limit.quota;
+
+    if (!ctx->limit.waiting) {
+        ngx_http_intuit_limit_release(ctx);
+
+        if (ngx_http_intuit_cross_site(r)
+            || ngx_http_intuit_api_target(r, &path, &args, &id) != NGX_OK)
+        {
+            return NULL;
+        }
+
+        ngx_memzero(quota, sizeof(ngx_http_intuit_quota_t));
+
+        quota->limits = &ilcf->limit->limits;
+        quota->since = ngx_current_msec;
+        quota->rc = NGX_DECLINED;
+        quota->batch = ngx_http_intuit_limit_batch(r);
+
+        if (!(id.len == 1 && id.data[0] == '-')) {
+            quota->realm = id;
+        }
+
+        ctx->limit.store = provider->store;
+    }
+
+    quota->now = ngx_current_msec;
+    quota->time = ngx_time();
+
+    ctx->limit.waiting = 0;
+
+    return quota;
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_limit_batch(ngx_http_request_t *r)
+{
+    u_char     *p, *last;
+    ngx_str_t   id;
+
+    /* decoded, as Intuit will read it */
+
+    if (ngx_intuit_api_realm(&r->uri, &id) != NGX_OK) {
+        return 0;
+    }
+
+    p = id.data + id.len;
+    last = r->uri.data + r->uri.len;
+
+    return last - p >= (ssize_t) sizeof("/batch") - 1
+           && ngx_strncasecmp(p, (u_char *) "/batch", sizeof("/batch") - 1)
+              == 0
+           && (last - p == sizeof("/batch") - 1
+               || p[sizeof("/batch") - 1] == '/');
+}
+
+
+ngx_int_t
+ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_uint_t                   dry_run;
+    ngx_http_intuit_quota_t     *quota;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_OFF) {
+        return NGX_OK;
+    }
+
+    quota = &ctx->limit.quota;
+    dry_run = (ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_DRY_RUN);
+
+    if (quota->limits == NULL || quota->rc == NGX_DECLINED) {
+
+        if (ngx_http_intuit_limit_reserve(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    rc = NGX_OK;
+
+    switch (quota->rc) {
+
+    case NGX_AGAIN:
+        rc = ngx_http_intuit_limit_delay(r, ctx, dry_run);
+        break;
+
+    case NGX_BUSY:
+        rc = ngx_http_intuit_limit_refuse(r, ctx, dry_run);
+        break;
+
+    case NGX_DECLINED:
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit quota is not kept: no room in the shared zone");
+
+        /* fall through */
+
+    default: /* NGX_OK */
+
+        if (ctx->limit.status == NULL) {
+            ctx->limit.status = "PASSED";
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* a slot is for one request: a replay needs another */
+
+    quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
+    quota->rc = NGX_DECLINED;
+
+    ctx->limit.sent = 1;
+    ctx->limit.states = r->upstream_states ? r->upstream_states->nelts : 0;
+
+    return NGX_OK;
+}
+
+
+/* under a lock of its own: the load could not, or was not of this request */
+
+static ngx_int_t
+ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_str_t                *realm;
+    ngx_http_intuit_id_t      id;
+    ngx_http_intuit_quota_t  *quota;
+
+    quota = ngx_http_intuit_limit_ask(r, ctx->api.provider, 0);
+    if (quota == NULL) {
+        return NGX_ERROR;
+    }
+
+    realm = &ctx->api.loaded.connection.realm;
+
+    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider, realm)
+        != NGX_OK
+        || ngx_http_intuit_quota_id(&quota->id, ctx->api.provider, realm)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_http_intuit_quota_reserve(ctx->limit.store, &id, realm, quota);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_uint_t dry_run)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  wait;
+
+    wait = ctx->limit.quota.wait;
+
+    if (ctx->limit.status == NULL) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit delaying request%s, wait: %M ms, realm \"%V\"",
+                      dry_run ? ", dry run" : "", wait,
+                      &ctx->api.loaded.connection.realm);
+    }
+
+    if (dry_run) {
+        ctx->limit.status = "DELAYED_DRY_RUN";
+        return NGX_OK;
+    }
+
+    ctx->limit.status = "DELAYED";
+
+    if (ngx_http_intuit_park_for(r, ctx, wait, ngx_http_core_run_phases)
+        == NGX_OK)
+    {
+        ctx->limit.waiting = 1;
+        return NGX_AGAIN;
+    }
+
+    ngx_http_intuit_limit_release(ctx);
+
+    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_BUSY,
+                              NULL);
+
+    return ngx_http_intuit_limit_end(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_uint_t dry_run)
+{
+    ngx_int_t   rc;
+    ngx_str_t   seconds;
+    ngx_msec_t  wait;
+
+    wait = ctx->limit.quota.wait;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "intuit limiting requests%s, next slot in %M ms, "
+                  "realm \"%V\"", dry_run ? ", dry run" : "", wait,
+                  &ctx->api.loaded.connection.realm);
+
+    if (dry_run) {
+        ctx->limit.status = "REJECTED_DRY_RUN";
+        return NGX_OK;
+    }
+
+    ctx->limit.status = "REJECTED";
+
+    seconds.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (seconds.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    seconds.len = ngx_sprintf(seconds.data, "%M", wait / 1000 + 1)
+                  - seconds.data;
+
+    if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_QUOTA,
+                              NULL);
+
+    return ngx_http_intuit_limit_end(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_end(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx)
+{
+    if (ctx->limit.quota.state != NGX_HTTP_INTUIT_QUOTA_NONE) {
+        ngx_http_intuit_quota_release(ctx->limit.store, &ctx->limit.quota);
+    }
+
+    ctx->limit.quota.rc = NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_intuit_limit_init(ngx_conf_t *cf)
+{
+    (void) cf;
+
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_intuit_limit_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_filter(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    if (r->headers_out.status != NGX_HTTP_TOO_MANY_REQUESTS
+        || r->upstream == NULL
+        || r->upstream->headers_in.status_n != NGX_HTTP_TOO_MANY_REQUESTS
+#if (NGX_HTTP_CACHE)
+        || r->cached
+#endif
+        || r != r->main)
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx && ctx->limit.sent
+        && ngx_http_intuit_limit_held(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* Intuit documents no Retry-After, and says: a minute */
+
+static ngx_int_t
+ngx_http_intuit_limit_held(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t         seconds;
+    ngx_str_t         value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    seconds = NGX_ERROR;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].hash && ngx_intuit_header_is(&h[i].key, "retry-after")) {
+                seconds = ngx_atoi(h[i].value.data, h[i].value.len);
+                goto found;
+            }
+        }
+    }
+
+    ngx_str_set(&value, "60");
+
+    if (ngx_http_intuit_add_header(r, "Retry-After", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+found:
+
+    ngx_http_intuit_limit_hold(r, ctx, seconds);
+
+    return NGX_OK;
+}
+
+
+/* before access_log: an error_page may have taken the 429's place */
+
+ngx_int_t
+ngx_http_intuit_limit_log_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_http_intuit_ctx_t      *ctx;
+    ngx_http_upstream_state_t  *state;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL || !ctx->limit.sent || r->upstream_states == NULL) {
+        return NGX_OK;
+    }
+
+    state = r->upstream_states->elts;
+
+    for (i = ctx->limit.states; i < r->upstream_states->nelts; i++) {
+
+        if (state[i].status == NGX_HTTP_TOO_MANY_REQUESTS) {
+            ngx_http_intuit_limit_hold(r, ctx, NGX_ERROR);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_int_t seconds)
+{
+    ctx->limit.sent = 0;
+
+    if (seconds == NGX_ERROR) {
+        seconds = NGX_HTTP_INTUIT_LIMIT_HOLD;
+    }
+
+    seconds = ngx_max(seconds, 1);
+    seconds = ngx_min(seconds, NGX_HTTP_INTUIT_LIMIT_HOLD_MAX);
+
+    if (ngx_http_intuit_quota_hold(ctx->limit.store, &ctx->limit.quota.id,
+                                   ngx_current_msec, seconds * 1000)
+        == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit quota is used up at Intuit (429): "
+                      "nothing is sent for %i s, realm \"%V\"", seconds,
+                      &ctx->api.loaded.connection.realm);
+    }
+}
