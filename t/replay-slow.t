@@ -46,6 +46,7 @@ http {
 
         location /v3/company/ {
             intuit_proxy books realm=9130347957983546;
+            intuit_limit off;
             send_timeout 1s;
         }
     }
