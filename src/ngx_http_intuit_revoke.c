@@ -160,7 +160,7 @@ ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job)
     revoke = job->data;
 
     if (revoke->kept) {
-        ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+        ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
     }
 
     ngx_http_intuit_job_discard(job);
@@ -310,7 +310,7 @@ ngx_http_intuit_revoke_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     if (rc == NGX_OK || rc == NGX_DECLINED) {
 
         if (revoke->kept) {
-            ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+            ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
         }
 
         ngx_http_intuit_revoke_tell(job, rc == NGX_OK ? "true" : "false",
@@ -382,7 +382,7 @@ ngx_http_intuit_revoke_later(ngx_http_intuit_job_t *job)
 
     } else if (ngx_time() - revoke->since >= NGX_HTTP_INTUIT_REVOKE_TIME) {
         reason = "Intuit does not answer";
-        ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+        ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
     }
 
     if (reason) {
@@ -405,5 +405,5 @@ ngx_http_intuit_revoke_later(ngx_http_intuit_job_t *job)
                   "provider \"%V\", realm \"%V\"", t, &job->provider->name,
                   &revoke->realm);
 
-    ngx_http_intuit_pending_later(job->provider, &revoke->id, t);
+    ngx_http_intuit_pending_later(job->provider, &revoke->id, NULL, t);
 }
