@@ -90,9 +90,12 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         rc = ngx_http_intuit_proxy_token(r, ctx);
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_AGAIN) {
         /* a slot is for one who can go at its time */
         ngx_http_intuit_limit_release(ctx);
+    }
+
+    if (rc != NGX_OK) {
         return rc;
     }
 
