@@ -275,8 +275,9 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
       "Too many requests for this company",
       "Intuit takes only so many requests a minute for one company, and as "
-      "many as may wait are waiting. Retry-After says when to try again.",
-      NGX_LOG_INFO, 0, 0 }
+      "many as may wait are waiting. Please try again later: Retry-After says "
+      "when.",
+      NGX_LOG_INFO, 1, 0 }
 };
 
 
