@@ -481,7 +481,8 @@ ngx_int_t ngx_http_intuit_login_start(ngx_http_request_t *r,
 /* For a request whose login_start said NGX_AGAIN: has the time come? */
 ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
 
-/* "/intuit/login?return_to=..." for this request, in r->pool. */
+/* "/intuit/login?return_to=..." for this request, in r->pool; empty where
+ * nobody can sign in with this provider. */
 ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *link);
 

@@ -62,7 +62,7 @@ ngx_http_intuit_provider_error(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider, const char *text)
 {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "%s in intuit_provider \"%V\" in %s:%ui", text,
+                  "%s, in intuit_provider \"%V\" in %s:%ui", text,
                   &provider->name, provider->file, provider->line);
 
     return NGX_ERROR;
@@ -341,7 +341,7 @@ ngx_http_intuit_provider_uris(ngx_conf_t *cf,
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "invalid path \"%V\" in \"%s\": write a local path "
-                          "such as %V in intuit_provider \"%V\" in %s:%ui",
+                          "such as %V, in intuit_provider \"%V\" in %s:%ui",
                           uri[i], name[i], &dflt[i], &provider->name,
                           provider->file, provider->line);
             return NGX_ERROR;

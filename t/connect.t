@@ -103,6 +103,16 @@ sub connect_by {
     return $t->get($callback, -jar => $jar, -browser => 1);
 }
 
+# -- nobody signs in with this provider: /intuit/login is the other one's
+
+{
+    my $r = $t->get("/v3/company/-/companyinfo/$bakery?company=$bakery", -json => 1);
+    is($r->status, 403, 'a company that is not connected yet');
+    ok(!exists $r->json->{login_uri}, '... and no login that could help');
+    ok($t->wait_log(qr/intuit not_connected: there is no connection, realm "$bakery"/),
+        '... the log says which company');
+}
+
 # -- refused before anything begins
 
 for (

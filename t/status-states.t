@@ -56,6 +56,11 @@ http {
             intuit_connect books;
         }
 
+        location = /tool {
+            auth_intuit books;
+            root %%DIR%%/html;
+        }
+
         location = /status {
             intuit_status;
         }
@@ -155,6 +160,8 @@ clock(16 * 1440);
 $c = company('soon', $cycles);
 is($c->{state}, 'expiring_soon', 'four days before it is');
 is((page())[0], $cycles, '... and first');
+like($t->get('/status', -browser => 1)->body, qr/expiring soon<[^C]*A refresh prolongs it/,
+    '... with what helps');
 
 # -- Intuit ends one
 
@@ -166,6 +173,9 @@ $c = company('ended', $bakery);
 is($c->{state}, 'reconnect_needed', 'somebody has to consent again');
 is($c->{error}, 'invalid_grant', "... Intuit's word");
 is_deeply([ (page())[0, 1] ], [ $bakery, $cycles ], 'the worst first');
+like($t->get('/status', -browser => 1)->body,
+    qr{has to connect it again\. <a href="/intuit/login\?return_to=%2Fstatus">},
+    '... with the way to do it');
 
 my $json = status('all kinds');
 is_deeply($json->{providers}[0]{connections}, { reconnect_needed => 1,
