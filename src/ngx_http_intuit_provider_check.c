@@ -62,7 +62,7 @@ ngx_http_intuit_provider_error(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider, const char *text)
 {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "%s in intuit_provider \"%V\" in %s:%ui", text,
+                  "%s, in intuit_provider \"%V\" in %s:%ui", text,
                   &provider->name, provider->file, provider->line);
 
     return NGX_ERROR;
@@ -73,6 +73,7 @@ ngx_int_t
 ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
+    u_char     beginning[sizeof("session") - 1 + NGX_INTUIT_HASH_LEN];
     ngx_str_t  parts[4];
 
     if (provider->environment == NGX_CONF_UNSET_UINT) {
@@ -144,6 +145,18 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
                                  &provider->client_secret, &provider->basic)
            != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    parts[0].data = ngx_cpymem(beginning, "session", sizeof("session") - 1);
+    ngx_memcpy(parts[0].data, provider->identity, NGX_INTUIT_HASH_LEN);
+
+    parts[0].data = beginning;
+    parts[0].len = sizeof(beginning);
+
+    provider->session_ids = ngx_intuit_digest_create(cf->pool, &parts[0]);
+
+    if (provider->session_ids == NULL) {
         return NGX_ERROR;
     }
 
@@ -328,7 +341,7 @@ ngx_http_intuit_provider_uris(ngx_conf_t *cf,
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "invalid path \"%V\" in \"%s\": write a local path "
-                          "such as %V in intuit_provider \"%V\" in %s:%ui",
+                          "such as %V, in intuit_provider \"%V\" in %s:%ui",
                           uri[i], name[i], &dflt[i], &provider->name,
                           provider->file, provider->line);
             return NGX_ERROR;
