@@ -213,7 +213,8 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  providers;    /* ngx_http_intuit_provider_t* */
-    ngx_array_t                  proxied;      /* core loc confs to mend */
+    ngx_array_t                  proxied;      /* core loc confs to check */
+    ngx_http_handler_pt          proxy_handler; /* of proxy_pass */
     ngx_http_intuit_store_t     *store;
     ngx_str_t                    zone_name;
     size_t                       zone_size;
