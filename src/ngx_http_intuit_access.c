@@ -431,9 +431,7 @@ ngx_http_intuit_identify(ngx_http_request_t *r,
         return view->rc;
     }
 
-    if (ngx_http_intuit_store_id(&view->id, "session", provider, &value)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_session_id(&view->id, provider, &value) != NGX_OK) {
         view->rc = NGX_ERROR;
         return view->rc;
     }
@@ -529,6 +527,14 @@ ngx_http_intuit_store_id(ngx_http_intuit_id_t *id, const char *kind,
     parts[2] = *value;
 
     return ngx_intuit_hash(id->data, parts, 3);
+}
+
+
+ngx_int_t
+ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie)
+{
+    return ngx_intuit_digest(provider->session_ids, id->data, cookie);
 }
 
 

@@ -180,6 +180,7 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    login_prefix; /* cookie_name "-login-" */
     ngx_str_t                    tries_name;   /* cookie_name "-tries" */
     u_char                       identity[NGX_INTUIT_HASH_LEN];
+    ngx_intuit_digest_t         *session_ids;  /* of cookies */
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
     ngx_intuit_key_t            *state_keys;   /* derived, one per key */
@@ -380,12 +381,16 @@ const ngx_intuit_pair_t *ngx_http_intuit_view_pair(
 /*
  * Identifiers in the store: SHA-256 over kind, the provider's identity and
  * value, so that no provider's records answer to another's secret.
- * Kinds: "session" (cookie bytes), "connection" (realm), "login" (state),
+ * Kinds: "connection" (realm), "login" (state),
  * "probe" ("").  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_store_id(ngx_http_intuit_id_t *id,
     const char *kind, const ngx_http_intuit_provider_t *provider,
     const ngx_str_t *value);
+
+/* The same for a session, by its cookie's value.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie);
 
 /* 1: an unsafe method that a page of another site sent (Sec-Fetch-Site, else
  * Origin against Host). */
@@ -477,7 +482,8 @@ ngx_int_t ngx_http_intuit_login_start(ngx_http_request_t *r,
 /* For a request whose login_start said NGX_AGAIN: has the time come? */
 ngx_uint_t ngx_http_intuit_login_ready(ngx_http_intuit_ctx_t *ctx);
 
-/* "/intuit/login?return_to=..." for this request, in r->pool. */
+/* "/intuit/login?return_to=..." for this request, in r->pool; empty where
+ * nobody can sign in with this provider. */
 ngx_int_t ngx_http_intuit_login_link(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *link);
 

@@ -480,7 +480,7 @@ ngx_http_intuit_callback_session(ngx_http_request_t *r,
     (void) ngx_intuit_base64url_encode(value.data, random, sizeof(random));
     ngx_intuit_cleanse(random, sizeof(random));
 
-    if (ngx_http_intuit_store_id(&id, "session", provider, &value) != NGX_OK) {
+    if (ngx_http_intuit_session_id(&id, provider, &value) != NGX_OK) {
         return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_INTERNAL,
                                     NULL);
     }

@@ -197,7 +197,8 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_FORBIDDEN, "not_connected",
       "The company is not connected",
       "Nobody has connected this company to this site yet, or the connection "
-      "has ended. An administrator of the company has to sign in once.",
+      "has ended. An administrator of the company has to connect it, in a "
+      "browser: at login_uri, or where this site connects companies.",
       NGX_LOG_WARN, 0, 1 },
 
     /* NGX_HTTP_INTUIT_E_CLIENT_ADDRESS */
@@ -223,7 +224,8 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_UNAUTHORIZED, "reconnect_required",
       "The company has to be connected again",
       "Intuit has ended the connection to this company. An administrator of "
-      "the company has to sign in again; open login_uri in a browser.",
+      "the company has to connect it again, in a browser: at login_uri, or "
+      "where this site connects companies.",
       NGX_LOG_WARN, 0, 1 },
 
     /* NGX_HTTP_INTUIT_E_ACTION */
@@ -273,8 +275,9 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
       "Too many requests for this company",
       "Intuit takes only so many requests a minute for one company, and as "
-      "many as may wait are waiting. Retry-After says when to try again.",
-      NGX_LOG_INFO, 0, 0 }
+      "many as may wait are waiting. Please try again later: Retry-After says "
+      "when.",
+      NGX_LOG_INFO, 1, 0 }
 };
 
 

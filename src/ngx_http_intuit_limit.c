@@ -279,7 +279,6 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_uint_t dry_run)
 {
     ngx_int_t   rc;
-    ngx_str_t   seconds;
     ngx_msec_t  wait;
 
     wait = ctx->limit.quota.wait;
@@ -296,17 +295,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ctx->limit.status = "REJECTED";
 
-    seconds.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (seconds.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    seconds.len = ngx_sprintf(seconds.data, "%M", wait / 1000 + 1)
-                  - seconds.data;
-
-    if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    ctx->retry_after = wait / 1000 + 1;
 
     rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_QUOTA,
                               NULL);

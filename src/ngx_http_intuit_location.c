@@ -278,8 +278,9 @@ ngx_http_intuit_proxy_options(ngx_conf_t *cf,
         }
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" in \"intuit_proxy\"",
-                           &value[i]);
+                           "invalid parameter \"%V\" in \"intuit_proxy\": "
+                           "after the provider it takes realm=ID and "
+                           "clients=any", &value[i]);
         return NGX_ERROR;
     }
 
@@ -553,8 +554,9 @@ ngx_http_intuit_limit_option(ngx_conf_t *cf, ngx_str_t *value,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"intuit_limit\"",
-                       value);
+                       "invalid parameter \"%V\" in \"intuit_limit\": it "
+                       "takes rate=, burst_rate=, batch_rate=, queue= and "
+                       "timeout=", value);
 
     return NGX_ERROR;
 }

@@ -599,6 +599,12 @@ ngx_http_intuit_login_link(ngx_http_request_t *r,
     u_char     *p;
     ngx_str_t   target;
 
+    if (!provider->used_by_auth) {
+        /* the path may be another provider's login */
+        ngx_str_null(link);
+        return NGX_OK;
+    }
+
     if (!ngx_http_intuit_login_is_here(r, provider)) {
         return ngx_http_intuit_login_elsewhere(r, provider, link);
     }
@@ -648,7 +654,9 @@ ngx_http_intuit_login_is_here(ngx_http_request_t *r,
     ep = iscf->endpoints.elts;
 
     for (i = 0; i < iscf->endpoints.nelts; i++) {
-        if (ep[i].provider == provider) {
+        if (ep[i].provider == provider
+            && ep[i].handler == ngx_http_intuit_login_handler)
+        {
             return 1;
         }
     }

@@ -206,7 +206,7 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
 
         n++;
 
-        if (ngx_http_intuit_store_id(&id, "session", provider, &kv[i].value)
+        if (ngx_http_intuit_session_id(&id, provider, &kv[i].value)
             != NGX_OK)
         {
             return NGX_ERROR;

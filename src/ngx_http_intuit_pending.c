@@ -37,6 +37,14 @@ ngx_http_intuit_pending_kind(const ngx_intuit_connection_t *c)
 }
 
 
+ngx_uint_t
+ngx_http_intuit_pending_disconnected(const ngx_intuit_connection_t *c)
+{
+    return c->dead && c->error.len == 12
+           && ngx_memcmp(c->error.data, "disconnected", 12) == 0;
+}
+
+
 ngx_int_t
 ngx_http_intuit_pending_id(const ngx_http_intuit_provider_t *provider,
     const ngx_intuit_connection_t *c, ngx_http_intuit_id_t *id)

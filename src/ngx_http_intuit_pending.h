@@ -27,6 +27,11 @@ typedef enum {
 ngx_http_intuit_pending_e ngx_http_intuit_pending_kind(
     const ngx_intuit_connection_t *c);
 
+/* 1: of a company that was disconnected, without tokens: kept only to be
+ * forgotten after a restart, too. */
+ngx_uint_t ngx_http_intuit_pending_disconnected(
+    const ngx_intuit_connection_t *c);
+
 /* The id that a record has, a company's connection as well, if it is this
  * provider's.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_intuit_pending_id(

@@ -291,9 +291,11 @@ ngx_http_intuit_client_accepted(ngx_http_intuit_job_t *job)
     if (ngx_http_intuit_noted(job->provider, "client", &note) != NGX_OK
         || note.value != NGX_HTTP_INTUIT_CLIENT_ACCEPTED)
     {
+        /* a refresh that another worker has begun asks nothing itself */
+
         ngx_http_intuit_note(job->provider, "client",
                              NGX_HTTP_INTUIT_CLIENT_ACCEPTED,
-                             &job->fetch->tid);
+                             job->fetch ? &job->fetch->tid : NULL);
     }
 }
 

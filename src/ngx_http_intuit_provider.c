@@ -360,9 +360,11 @@ ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        /* a mask would be taken for an address, and let nobody in */
+
         if (email
-            ? ngx_strlchr(value[i].data, value[i].data + value[i].len, '@')
-              == NULL
+            ? ngx_strchr(value[i].data, '@') == NULL
+              || ngx_strchr(value[i].data, '*') != NULL
             : !ngx_intuit_realm_valid(&value[i]))
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

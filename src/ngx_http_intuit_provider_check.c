@@ -4,6 +4,12 @@
 
 #include "ngx_http_intuit_provider.h"
 #include "ngx_http_intuit_fetch.h"
+#include "ngx_http_intuit_job.h"
+
+
+/* a lease that seems to last longer than this is taken for one of a clock that
+ * was set back, so no job may */
+#define NGX_HTTP_INTUIT_TIME_MAX  (NGX_HTTP_INTUIT_HOLD_MAX / 2 * 1000)
 
 
 static ngx_int_t ngx_http_intuit_provider_error(ngx_conf_t *cf,
@@ -56,7 +62,7 @@ ngx_http_intuit_provider_error(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider, const char *text)
 {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "%s in intuit_provider \"%V\" in %s:%ui", text,
+                  "%s, in intuit_provider \"%V\" in %s:%ui", text,
                   &provider->name, provider->file, provider->line);
 
     return NGX_ERROR;
@@ -67,6 +73,7 @@ ngx_int_t
 ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
+    u_char     beginning[sizeof("session") - 1 + NGX_INTUIT_HASH_LEN];
     ngx_str_t  parts[4];
 
     if (provider->environment == NGX_CONF_UNSET_UINT) {
@@ -106,6 +113,14 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_conf_init_msec_value(provider->connect_timeout, 5000);
     ngx_conf_init_msec_value(provider->read_timeout, 10000);
 
+    if (provider->connect_timeout > NGX_HTTP_INTUIT_TIME_MAX
+        || ngx_http_intuit_job_deadline(provider) > NGX_HTTP_INTUIT_TIME_MAX)
+    {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"connect_timeout\", twice, and \"read_timeout\" are more "
+                   "than 30 minutes: write shorter times");
+    }
+
     if (ngx_http_intuit_provider_urls(cf, provider) != NGX_OK
         || ngx_http_intuit_provider_redirect(cf, provider) != NGX_OK
         || ngx_http_intuit_provider_uris(cf, provider) != NGX_OK
@@ -130,6 +145,18 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
                                  &provider->client_secret, &provider->basic)
            != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    parts[0].data = ngx_cpymem(beginning, "session", sizeof("session") - 1);
+    ngx_memcpy(parts[0].data, provider->identity, NGX_INTUIT_HASH_LEN);
+
+    parts[0].data = beginning;
+    parts[0].len = sizeof(beginning);
+
+    provider->session_ids = ngx_intuit_digest_create(cf->pool, &parts[0]);
+
+    if (provider->session_ids == NULL) {
         return NGX_ERROR;
     }
 
@@ -314,7 +341,7 @@ ngx_http_intuit_provider_uris(ngx_conf_t *cf,
         {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "invalid path \"%V\" in \"%s\": write a local path "
-                          "such as %V in intuit_provider \"%V\" in %s:%ui",
+                          "such as %V, in intuit_provider \"%V\" in %s:%ui",
                           uri[i], name[i], &dflt[i], &provider->name,
                           provider->file, provider->line);
             return NGX_ERROR;

@@ -13,6 +13,9 @@ static ngx_int_t ngx_http_intuit_proxy_again(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
+static ngx_int_t ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
@@ -72,9 +75,10 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     }
 
     if (!ctx->api.loaded.has_connection) {
-        rc = ngx_http_intuit_fail(r, ilcf->proxy,
-                                  NGX_HTTP_INTUIT_E_NOT_CONNECTED, NULL);
-        return ngx_http_intuit_proxy_end(r, rc);
+        return ngx_http_intuit_proxy_fail(r, ilcf->proxy,
+                                          NGX_HTTP_INTUIT_E_NOT_CONNECTED,
+                                          "there is no connection",
+                                          &ctx->api.loaded.session.realm);
     }
 
     /* what is refused anyway must not cost a refresh */
@@ -90,9 +94,12 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         rc = ngx_http_intuit_proxy_token(r, ctx);
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_AGAIN) {
         /* a slot is for one who can go at its time */
         ngx_http_intuit_limit_release(ctx);
+    }
+
+    if (rc != NGX_OK) {
         return rc;
     }
 
@@ -235,9 +242,33 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ctx->api.rc = rc;
 
+    if (rc == NGX_DECLINED && ngx_intuit_realm_valid(&realm)) {
+        return ngx_http_intuit_proxy_fail(r, ilcf->proxy, e,
+                                          "there is no connection", &realm);
+    }
+
     rc = ngx_http_intuit_fail(r, ilcf->proxy, e, NULL);
 
     return ngx_http_intuit_proxy_end(r, rc);
+}
+
+
+/* a failure that is about a company: the log says which */
+
+static ngx_int_t
+ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    const char *reason, const ngx_str_t *realm)
+{
+    char  text[128];
+
+    (void) ngx_snprintf((u_char *) text, sizeof(text), "%s, realm \"%V\"%Z",
+                        reason, realm);
+
+    text[sizeof(text) - 1] = '\0';
+
+    return ngx_http_intuit_proxy_end(r, ngx_http_intuit_fail(r, provider, error,
+                                                             text));
 }
 
 
@@ -500,13 +531,14 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         rc = NGX_DECLINED;
     }
 
-    rc = ngx_http_intuit_fail(r, provider,
+    return ngx_http_intuit_proxy_fail(r, provider,
                               rc == NGX_DECLINED ? NGX_HTTP_INTUIT_E_RECONNECT
                               : rc == NGX_BUSY ? NGX_HTTP_INTUIT_E_BUSY
                               : NGX_HTTP_INTUIT_E_UNAVAILABLE,
-                              "the access token has expired");
-
-    return ngx_http_intuit_proxy_end(r, rc);
+                              rc == NGX_DECLINED
+                              ? "the connection has ended"
+                              : "the access token has expired",
+                              &ctx->api.loaded.connection.realm);
 }
 
 

@@ -24,6 +24,8 @@ static ngx_uint_t ngx_http_intuit_refresh_due(
     const ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair,
     time_t now);
+static time_t ngx_http_intuit_refresh_before(
+    const ngx_http_intuit_provider_t *provider, const ngx_intuit_pair_t *pair);
 static ngx_int_t ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_load(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job);
@@ -57,6 +59,15 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
 
     now = ngx_time();
     expired = (now >= c->current.expires);
+
+    if (!expired
+        && c->current.expires - now
+           > ngx_http_intuit_refresh_before(provider, &c->current)
+        && !ngx_http_intuit_refresh_unreal(&c->current, now))
+    {
+        /* so it is nearly always, and no more needs to be known then */
+        return NGX_OK;
+    }
 
     if (ngx_http_intuit_store_id(id, "connection", provider, &c->realm)
         != NGX_OK)
@@ -99,19 +110,29 @@ static ngx_uint_t
 ngx_http_intuit_refresh_due(const ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_intuit_pair_t *pair, time_t now)
 {
-    time_t  before, life;
+    time_t  before;
 
     if (ngx_http_intuit_refresh_unreal(pair, now)) {
         return 1;
     }
 
-    life = pair->expires - pair->refreshed;
-
-    before = ngx_min(provider->refresh_before, life / 2);
+    before = ngx_http_intuit_refresh_before(provider, pair);
     before -= before * id->data[0] / 1024;
 
     return pair->expires - now <= before
            && now - pair->refreshed >= NGX_HTTP_INTUIT_REFRESH_PAUSE;
+}
+
+
+static time_t
+ngx_http_intuit_refresh_before(const ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_pair_t *pair)
+{
+    time_t  life;
+
+    life = pair->expires - pair->refreshed;
+
+    return ngx_min(provider->refresh_before, life / 2);
 }
 
 

@@ -5,6 +5,7 @@
  * refreshed, wherever that is now, and to nothing else.
  */
 
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_refresh.h"
 
 
@@ -157,7 +158,9 @@ ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
     if (pair == NULL) {
         ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
                       "intuit refresh came too late: the connection has "
-                      "other tokens now, realm \"%V\"", &c->realm);
+                      "%s tokens now, realm \"%V\"",
+                      ngx_http_intuit_pending_disconnected(c) ? "no" : "other",
+                      &c->realm);
 
         if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
             || c->arrived.access_token.len == 0)
@@ -312,7 +315,9 @@ ngx_http_intuit_refresh_late(ngx_http_intuit_job_t *job,
 
     ctx = job->data;
 
-    if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED) {
+    if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
+        || ngx_http_intuit_pending_disconnected(c))
+    {
         return NULL;
     }
 

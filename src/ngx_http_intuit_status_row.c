@@ -7,6 +7,8 @@
 
 static void ngx_http_intuit_row_state(ngx_http_intuit_status_t *s,
     ngx_intuit_text_t *t, ngx_http_intuit_status_item_t *item);
+static void ngx_http_intuit_row_login(ngx_http_intuit_status_t *s,
+    ngx_intuit_text_t *t, ngx_http_intuit_provider_t *provider);
 static void ngx_http_intuit_row_refreshed(ngx_http_intuit_status_t *s,
     ngx_intuit_text_t *t, const ngx_intuit_pair_t *pair);
 static void ngx_http_intuit_row_end(ngx_http_intuit_status_t *s,
@@ -87,7 +89,24 @@ ngx_http_intuit_row_state(ngx_http_intuit_status_t *s, ngx_intuit_text_t *t,
 
     case NGX_HTTP_INTUIT_CONN_RECONNECT:
         ngx_intuit_text_put(t, "<small>An administrator of the company has to "
-                               "sign in again.</small>");
+                               "connect it again.");
+        ngx_http_intuit_row_login(s, t, item->provider);
+        ngx_intuit_text_put(t, "</small>");
+        break;
+
+    case NGX_HTTP_INTUIT_CONN_EXPIRING:
+
+        if (c->current.hard_expires == 0
+            || c->current.hard_expires > c->current.refresh_expires)
+        {
+            ngx_intuit_text_put(t, "<small>A refresh prolongs it.</small>");
+            break;
+        }
+
+        ngx_intuit_text_put(t, "<small>An administrator of the company has to "
+                               "connect it again before the consent ends.");
+        ngx_http_intuit_row_login(s, t, item->provider);
+        ngx_intuit_text_put(t, "</small>");
         break;
 
     case NGX_HTTP_INTUIT_CONN_FAILING:
@@ -124,6 +143,27 @@ ngx_http_intuit_row_state(ngx_http_intuit_status_t *s, ngx_intuit_text_t *t,
     }
 
     ngx_intuit_text_put(t, "</div></td>");
+}
+
+
+/* where somebody can sign in with this provider */
+
+static void
+ngx_http_intuit_row_login(ngx_http_intuit_status_t *s, ngx_intuit_text_t *t,
+    ngx_http_intuit_provider_t *provider)
+{
+    ngx_str_t  link;
+
+    if (provider == NULL
+        || ngx_http_intuit_login_link(s->request, provider, &link) != NGX_OK
+        || link.len == 0)
+    {
+        return;
+    }
+
+    ngx_intuit_text_put(t, " <a href=\"");
+    ngx_intuit_text_html(t, &link);
+    ngx_intuit_text_put(t, "\">Sign in</a>");
 }
 
 
@@ -294,7 +334,7 @@ ngx_http_intuit_html_date(ngx_intuit_text_t *t, time_t when,
     ngx_gmtime(when, &tm);
 
     ngx_intuit_text_print(t, "<time datetime=\"%4d-%02d-%02dT%02d:%02d:%02dZ\">"
-                             "%4d-%02d-%02d %02d:%02d",
+                             "<span>%4d-%02d-%02d</span> <span>%02d:%02d",
                           tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
                           tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
                           tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
@@ -304,7 +344,7 @@ ngx_http_intuit_html_date(ngx_intuit_text_t *t, time_t when,
         ngx_intuit_text_print(t, ":%02d", tm.ngx_tm_sec);
     }
 
-    ngx_intuit_text_put(t, " UTC</time>");
+    ngx_intuit_text_put(t, " UTC</span></time>");
 }
 
 

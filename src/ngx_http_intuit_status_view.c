@@ -116,10 +116,7 @@ ngx_http_intuit_status_see(ngx_http_intuit_status_t *s,
         return 0;
     }
 
-    if (c.dead && c.error.len == 12
-        && ngx_memcmp(c.error.data, "disconnected", 12) == 0)
-    {
-        /* kept only to be forgotten after a restart, too */
+    if (ngx_http_intuit_pending_disconnected(&c)) {
         return 0;
     }
 

@@ -15,6 +15,8 @@
 #include <openssl/rand.h>
 
 
+#define NGX_INTUIT_BLOCK_LEN     64      /* of SHA-256 */
+
 #define NGX_INTUIT_SEAL_VERSION  1
 
 /* where the parts of a sealed string begin */
@@ -27,6 +29,13 @@
 #define NGX_INTUIT_SEAL_MAX      0x7fffff00
 
 
+struct ngx_intuit_digest_s {
+    EVP_MD_CTX  *begun;
+    EVP_MD_CTX  *work;
+};
+
+
+static void ngx_intuit_digest_free(void *data);
 static ngx_int_t ngx_intuit_hash_parts(EVP_MD_CTX *ctx,
     u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *parts, ngx_uint_t n);
 static ngx_int_t ngx_intuit_key_id(ngx_intuit_key_t *key);
@@ -109,6 +118,70 @@ ngx_intuit_hash_parts(EVP_MD_CTX *ctx, u_char out[NGX_INTUIT_HASH_LEN],
     }
 
     return (EVP_DigestFinal_ex(ctx, out, NULL) == 1) ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_intuit_digest_t *
+ngx_intuit_digest_create(ngx_pool_t *pool, const ngx_str_t *beginning)
+{
+    u_char                block[NGX_INTUIT_BLOCK_LEN];
+    ngx_pool_cleanup_t   *cln;
+    ngx_intuit_digest_t  *digest;
+
+    if (beginning->len > sizeof(block)) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_intuit_digest_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    digest = cln->data;
+    digest->begun = EVP_MD_CTX_new();
+    digest->work = EVP_MD_CTX_new();
+
+    cln->handler = ngx_intuit_digest_free;
+
+    ngx_memzero(block, sizeof(block));
+    ngx_memcpy(block, beginning->data, beginning->len);
+
+    if (digest->begun == NULL
+        || digest->work == NULL
+        || EVP_DigestInit_ex(digest->begun, EVP_sha256(), NULL) != 1
+        || EVP_DigestUpdate(digest->begun, block, sizeof(block)) != 1)
+    {
+        ERR_clear_error();
+        return NULL;
+    }
+
+    return digest;
+}
+
+
+static void
+ngx_intuit_digest_free(void *data)
+{
+    ngx_intuit_digest_t  *digest = data;
+
+    EVP_MD_CTX_free(digest->begun);
+    EVP_MD_CTX_free(digest->work);
+}
+
+
+ngx_int_t
+ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
+    const ngx_str_t *value)
+{
+    if (EVP_MD_CTX_copy_ex(digest->work, digest->begun) != 1
+        || EVP_DigestUpdate(digest->work, value->data, value->len) != 1
+        || EVP_DigestFinal_ex(digest->work, out, NULL) != 1)
+    {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -31,6 +31,8 @@ typedef struct {
     u_char     key[NGX_INTUIT_KEY_LEN];
 } ngx_intuit_key_t;
 
+typedef struct ngx_intuit_digest_s  ngx_intuit_digest_t;
+
 
 /* Fills buf with len random bytes.  NGX_OK, or NGX_ERROR: buf is zero. */
 ngx_int_t ngx_intuit_random(u_char *buf, size_t len);
@@ -41,6 +43,18 @@ ngx_int_t ngx_intuit_random(u_char *buf, size_t len);
  */
 ngx_int_t ngx_intuit_hash(u_char out[NGX_INTUIT_HASH_LEN],
     const ngx_str_t *parts, ngx_uint_t n);
+
+/*
+ * SHA-256 over 64 bytes that are always the same, the beginning filled up with
+ * zeros, and a value: cheap for what is asked with each request, since the
+ * first block is done beforehand.  beginning->len is 64 at most.  It lives as
+ * long as the pool.  NULL: no memory.
+ */
+ngx_intuit_digest_t *ngx_intuit_digest_create(ngx_pool_t *pool,
+    const ngx_str_t *beginning);
+
+ngx_int_t ngx_intuit_digest(ngx_intuit_digest_t *digest,
+    u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *value);
 
 /* Plain SHA-256 of one string (PKCE, at_hash).  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_intuit_sha256(u_char out[NGX_INTUIT_HASH_LEN],

@@ -424,9 +424,8 @@ ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
 static void
 ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
 {
-    u_char      *p;
-    uint64_t     n;
-    ngx_uint_t   i;
+    u_char    *p;
+    uint64_t   n;
 
     p = ngx_intuit_read_bytes(r, 8);
 
@@ -434,9 +433,12 @@ ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
         return;
     }
 
-    for (n = 0, i = 0; i < 8; i++) {
-        n = (n << 8) | p[i];
-    }
+    /* compilers make one load of this, and there are many times in a record */
+
+    n = (uint64_t) p[0] << 56 | (uint64_t) p[1] << 48
+        | (uint64_t) p[2] << 40 | (uint64_t) p[3] << 32
+        | (uint64_t) p[4] << 24 | (uint64_t) p[5] << 16
+        | (uint64_t) p[6] << 8 | (uint64_t) p[7];
 
     *t = (time_t) (int64_t) n;
 }

@@ -29,6 +29,8 @@ http {
     access_log %%DIR%%/logs/access.log;
     root %%DIR%%/html;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

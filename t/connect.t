@@ -24,6 +24,8 @@ http {
     %%TEMP_PATHS%%
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider staff {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;
@@ -99,6 +101,16 @@ sub connect_by {
     my $r = $t->get($path, -jar => $jar, -browser => 1);
     my $callback = $t->consent($jar, $r->header('Location'), %o);
     return $t->get($callback, -jar => $jar, -browser => 1);
+}
+
+# -- nobody signs in with this provider: /intuit/login is the other one's
+
+{
+    my $r = $t->get("/v3/company/-/companyinfo/$bakery?company=$bakery", -json => 1);
+    is($r->status, 403, 'a company that is not connected yet');
+    ok(!exists $r->json->{login_uri}, '... and no login that could help');
+    ok($t->wait_log(qr/intuit not_connected: there is no connection, realm "$bakery"/),
+        '... the log says which company');
 }
 
 # -- refused before anything begins

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # A company that was disconnected stays so: its file must not bring the
-# revoked tokens back when nginx starts again.
+# revoked tokens back when nginx starts again, nor a refresh that was under way
+# the tokens that it has got.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -20,6 +21,8 @@ events {}
 
 http {
     access_log %%DIR%%/logs/access.log;
+
+    intuit_limit off;
 
     intuit_provider books {
         environment          sandbox;
@@ -65,10 +68,7 @@ $t->start;
 
 is($t->get(@api)->status, 200, 'a restart does not change that');
 
-my $r = $t->post('/disconnect', 'realm=9130347957983546', -json => 1,
-    'Content-Type' => 'application/x-www-form-urlencoded');
-
-is($r->status, 200, 'disconnected') or diag($r->body);
+disconnect('disconnected');
 is($t->sim->count(kind => 'revoke'), 1, 'Intuit was told');
 
 isnt($t->get(@api)->status, 200, 'at once');
@@ -84,4 +84,46 @@ $t->signed_in(realm => '9130347957983546');
 
 is($t->get(@api)->status, 200, 'until somebody connects it again');
 
+# -- while the token is being refreshed, and rotated
+
+disconnect('disconnected once more');
+$t->sim->script({ kind => 'token', action => { merge => { expires_in => 1 } } });
+$t->signed_in(realm => '9130347957983546');
+
+my $until = time + 2;
+$t->wait_until(sub { time >= $until });
+
+$t->sim->reset('journal');
+$t->sim->script([
+    { kind => 'token', action => { rotate => JSON::PP::true(),
+        barrier => 'refresh', when => 'after' } },
+    { kind => 'revoke', times => -1, action => { status => 503 } },
+]);
+
+my $waiting = $t->connect;
+$waiting->send("GET $api[0] HTTP/1.1\r\nHost: localhost\r\n"
+    . "Accept: application/json\r\nConnection: close\r\n\r\n");
+$t->sim->parked('refresh');
+
+disconnect('disconnected while its tokens are being replaced');
+
+$t->sim->release('refresh');
+isnt($waiting->response->status, 200, 'they serve nobody');
+is(refused(), 'reconnect_required', 'and bring no connection back');
+
+$t->stop;
+$t->start;
+is(refused(), 'reconnect_required', 'nor after a restart');
+is($t->sim->count(kind => 'api'), 0, 'Intuit never saw them');
+
 done_testing();
+
+
+sub disconnect {
+    my $r = $t->post('/disconnect', 'realm=9130347957983546', -json => 1,
+        'Content-Type' => 'application/x-www-form-urlencoded');
+
+    is($r->status, 200, $_[0]) or diag($r->body);
+}
+
+sub refused { return $t->get(@api)->json->{error} }

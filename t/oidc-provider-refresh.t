@@ -51,6 +51,8 @@ http {
     %%TEMP_PATHS%%
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider other {
         environment         sandbox;
         config_url          %%OP%%/.well-known/openid-configuration;

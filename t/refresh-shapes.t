@@ -34,6 +34,8 @@ events {}
 http {
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -43,6 +43,8 @@ events {
 http {
     access_log off;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

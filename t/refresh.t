@@ -22,6 +22,8 @@ events { worker_connections 2048; }
 http {
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -41,6 +41,8 @@ http {
     %%TEMP_PATHS%%
     access_log off;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

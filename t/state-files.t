@@ -33,6 +33,8 @@ http {
     %%TEMP_PATHS%%
     access_log %%DIR%%/logs/access.log;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -36,6 +36,8 @@ http {
     access_log %%DIR%%/logs/access.log;
     intuit_shared_zone zone=intuit:$size;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

@@ -77,6 +77,7 @@ is($said->{paused}, 0, 'stopped: nothing is asked');
 is($said->{button}, 'Resume updates', '... and can go on');
 ok($said->{resumed}, '... which it does');
 ok(!$said->{wide}, 'nothing is wider than a phone');
+ok($said->{meter}, 'its own colours of the bars are taken');
 is($said->{without}, 0, 'no button of the script without a script');
 is($said->{refreshed}, 'The connection has new tokens.', 'the form refreshes');
 is($said->{disconnected}, 'The company is disconnected.', 'the other disconnects');

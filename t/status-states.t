@@ -12,11 +12,7 @@ use Test::Intuit::Schema;
 
 use JSON::PP qw(decode_json);
 
-my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-
-plan(skip_all => 'libfaketime is not installed') if !$faketime;
-plan(skip_all => 'not with AddressSanitizer')
-    if ($ENV{TEST_VARIANT} // '') eq 'asan';
+plan(skip_all => no_clock()) if no_clock();
 
 my $t = Test::Intuit->new();
 watch($t);
@@ -60,6 +56,11 @@ http {
             intuit_connect books;
         }
 
+        location = /tool {
+            auth_intuit books;
+            root %%DIR%%/html;
+        }
+
         location = /status {
             intuit_status;
         }
@@ -69,11 +70,7 @@ CONF
 
 clock(0);
 
-{
-    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
-        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
-    $t->start;
-}
+start_faked();
 
 my $schema = do {
     open my $fh, '<:raw', "$FindBin::Bin/../conf-examples/status.schema.json" or die $!;
@@ -163,6 +160,8 @@ clock(16 * 1440);
 $c = company('soon', $cycles);
 is($c->{state}, 'expiring_soon', 'four days before it is');
 is((page())[0], $cycles, '... and first');
+like($t->get('/status', -browser => 1)->body, qr/expiring soon<[^C]*A refresh prolongs it/,
+    '... with what helps');
 
 # -- Intuit ends one
 
@@ -174,6 +173,9 @@ $c = company('ended', $bakery);
 is($c->{state}, 'reconnect_needed', 'somebody has to consent again');
 is($c->{error}, 'invalid_grant', "... Intuit's word");
 is_deeply([ (page())[0, 1] ], [ $bakery, $cycles ], 'the worst first');
+like($t->get('/status', -browser => 1)->body,
+    qr{has to connect it again\. <a href="/intuit/login\?return_to=%2Fstatus">},
+    '... with the way to do it');
 
 my $json = status('all kinds');
 is_deeply($json->{providers}[0]{connections}, { reconnect_needed => 1,

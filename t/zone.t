@@ -28,6 +28,8 @@ http {
     keepalive_requests 100000;
     intuit_shared_zone zone=small:256k;
 
+    intuit_limit off;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

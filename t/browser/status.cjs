@@ -45,6 +45,8 @@ async function script(browser) {
     said.resumed = asked > 0;
 
     await page.setViewportSize({ width: 375, height: 700 });
+    said.meter = await page.evaluate(() => [...document.styleSheets].some((sheet) =>
+        [...sheet.cssRules].some((rule) => /meter-optimum/.test(rule.selectorText))));
     said.wide = await page.evaluate(() =>
         document.documentElement.scrollWidth > window.innerWidth);
 }

@@ -83,6 +83,50 @@ test_hash(ngx_pool_t *pool)
 
 
 static void
+test_digest(ngx_pool_t *pool)
+{
+    u_char                a[NGX_INTUIT_HASH_LEN], b[NGX_INTUIT_HASH_LEN];
+    u_char                text[65 + 3];
+    ngx_str_t             s, value;
+    ngx_intuit_digest_t  *one, *other;
+
+    memset(text, 0, sizeof(text));
+    memcpy(text, "begin", 5);
+    memcpy(text + 64, "abc", 3);
+
+    s = ngx_intuit_stub_str(pool, "begin");
+    one = ngx_intuit_digest_create(pool, &s);
+    s = ngx_intuit_stub_mem(pool, (char *) text, 64);
+    other = ngx_intuit_digest_create(pool, &s);
+
+    value = ngx_intuit_stub_str(pool, "abc");
+    s = ngx_intuit_stub_mem(pool, (char *) text, 67);
+
+    ok(one && ngx_intuit_digest(one, a, &value) == NGX_OK
+       && ngx_intuit_sha256(b, &s) == NGX_OK
+       && memcmp(a, b, sizeof(a)) == 0,
+       "a digest is the SHA-256 of its block and the value");
+    ok(ngx_intuit_digest(one, a, &value) == NGX_OK
+       && memcmp(a, b, sizeof(a)) == 0, "... each time");
+    ok(other && ngx_intuit_digest(other, a, &value) == NGX_OK
+       && memcmp(a, b, sizeof(a)) == 0, "... its beginning filled up");
+
+    value = ngx_intuit_stub_str(pool, "abd");
+    ok(ngx_intuit_digest(one, a, &value) == NGX_OK
+       && memcmp(a, b, sizeof(a)) != 0, "... another of another value");
+
+    ngx_str_null(&value);
+    s = ngx_intuit_stub_mem(pool, (char *) text, 64);
+    ok(ngx_intuit_digest(one, a, &value) == NGX_OK
+       && ngx_intuit_sha256(b, &s) == NGX_OK
+       && memcmp(a, b, sizeof(a)) == 0, "... of nothing");
+
+    s = ngx_intuit_stub_mem(pool, (char *) text, 65);
+    ok(ngx_intuit_digest_create(pool, &s) == NULL, "a beginning too long");
+}
+
+
+static void
 test_equal(ngx_pool_t *pool)
 {
     ngx_str_t  a, b, empty;
@@ -379,6 +423,7 @@ main(void)
 
     test_random();
     test_hash(pool);
+    test_digest(pool);
     test_equal(pool);
     test_key(pool);
     test_seal(pool);
