@@ -94,9 +94,12 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         rc = ngx_http_intuit_proxy_token(r, ctx);
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_AGAIN) {
         /* a slot is for one who can go at its time */
         ngx_http_intuit_limit_release(ctx);
+    }
+
+    if (rc != NGX_OK) {
         return rc;
     }
 
@@ -539,7 +542,11 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 }
 
 
-/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+/*
+ * A rewrite to "...?q=$uri" puts unescaped bytes there: a second request.  What
+ * comes after "#" is no argument to those who take it for a fragment, and the
+ * requestid would be there.
+ */
 
 static ngx_uint_t
 ngx_http_intuit_proxy_args(const ngx_str_t *args)
@@ -547,7 +554,9 @@ ngx_http_intuit_proxy_args(const ngx_str_t *args)
     size_t  i;
 
     for (i = 0; i < args->len; i++) {
-        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f
+            || args->data[i] == '#')
+        {
             return 0;
         }
     }

@@ -11,9 +11,7 @@ use Test::Intuit;
 use Test::Intuit::Dns;
 use Test::Intuit::Refresh;
 
-my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-
-plan(skip_all => 'libfaketime is not installed') if !$faketime;
+plan(skip_all => no_clock()) if no_clock();
 
 my $t = Test::Intuit->new(sim => [ '--host', 'localhost' ]);
 my $dns = Test::Intuit::Dns->start;
@@ -66,11 +64,7 @@ CONF
 
 clock(0);
 
-{
-    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
-        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
-    $t->start;
-}
+start_faked();
 
 # where a call went
 sub went {

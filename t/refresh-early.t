@@ -9,11 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 use Test::Intuit::Refresh;
 
-my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-
-plan(skip_all => 'libfaketime is not installed') if !$faketime;
-plan(skip_all => 'not with AddressSanitizer')
-    if ($ENV{TEST_VARIANT} // '') eq 'asan';
+plan(skip_all => no_clock()) if no_clock();
 
 my $t = Test::Intuit->new();
 watch($t);
@@ -65,11 +61,7 @@ CONF
 
 clock(0);
 
-{
-    local @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE
-        FAKETIME_DONT_FAKE_MONOTONIC)} = ($faketime, $t->dir . '/clock', 1, 1);
-    $t->start;
-}
+start_faked();
 
 my $api = '/v3/company/-/companyinfo/9130347957983546';
 
