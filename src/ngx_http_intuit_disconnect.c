@@ -255,7 +255,7 @@ ngx_http_intuit_disconnect_load(ngx_http_request_t *r,
             c->current = import.current;
         }
 
-        ngx_http_intuit_pending_remove(provider, &id);
+        ngx_http_intuit_pending_remove(provider, &id, NULL);
     }
 
     return NGX_OK;
@@ -277,7 +277,7 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
 
     rc = provider->state_path
          ? ngx_http_intuit_disconnect_bury(r, provider, &id, realm)
-         : ngx_http_intuit_connection_remove(provider->store, &id);
+         : ngx_http_intuit_connection_remove(provider->store, &id, 0);
 
     if (rc == NGX_OK) {
         ngx_http_intuit_store_count(provider->store,

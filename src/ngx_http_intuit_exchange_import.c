@@ -185,7 +185,8 @@ ngx_http_intuit_import_end(ngx_http_intuit_job_t *job)
         || result->error == NGX_HTTP_INTUIT_E_REALM_DENIED
         || result->error == NGX_HTTP_INTUIT_E_IMPORT)
     {
-        ngx_http_intuit_pending_remove(job->provider, &ctx->import.id);
+        ngx_http_intuit_pending_remove(job->provider, &ctx->import.id,
+                                       &ctx->pair.access_token);
         return;
     }
 
@@ -202,5 +203,6 @@ ngx_http_intuit_import_end(ngx_http_intuit_job_t *job)
                   "intuit %s waits for Intuit: the tokens are kept, next try "
                   "in %T s, realm \"%V\"", job->name, wait, &ctx->in.realm);
 
-    ngx_http_intuit_pending_later(job->provider, &ctx->import.id, wait);
+    ngx_http_intuit_pending_later(job->provider, &ctx->import.id,
+                                  &ctx->pair.access_token, wait);
 }

@@ -168,13 +168,20 @@ ngx_http_intuit_job_run(ngx_http_intuit_job_t *job)
 ngx_int_t
 ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job)
 {
+    return ngx_http_intuit_job_wait_for(job, NGX_HTTP_INTUIT_POLL);
+}
+
+
+ngx_int_t
+ngx_http_intuit_job_wait_for(ngx_http_intuit_job_t *job, ngx_msec_t msec)
+{
     job->waiting = 1;
 
     job->poll.handler = ngx_http_intuit_job_poll;
     job->poll.data = job;
     job->poll.log = job->log;
 
-    ngx_add_timer(&job->poll, NGX_HTTP_INTUIT_POLL);
+    ngx_add_timer(&job->poll, msec);
 
     return NGX_AGAIN;
 }

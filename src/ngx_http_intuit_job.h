@@ -82,6 +82,10 @@ void ngx_http_intuit_job_run(ngx_http_intuit_job_t *job);
  */
 ngx_int_t ngx_http_intuit_job_wait(ngx_http_intuit_job_t *job);
 
+/* The same, and not so soon: each look takes memory of the job's pool. */
+ngx_int_t ngx_http_intuit_job_wait_for(ngx_http_intuit_job_t *job,
+    ngx_msec_t msec);
+
 /* For a job that has all it came for, and must not be cut off from now on. */
 void ngx_http_intuit_job_hold(ngx_http_intuit_job_t *job);
 

@@ -12,6 +12,11 @@
 #define NGX_HTTP_INTUIT_PENDING_EXTRA  5       /* s past a job's deadline */
 
 
+static ngx_int_t ngx_http_intuit_pending_change(
+    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
+    const ngx_str_t *token, time_t wait);
+
+
 static ngx_str_t  ngx_http_intuit_pending_words[] = {
     ngx_null_string,
     ngx_string("pending_revocation"),
@@ -154,7 +159,27 @@ ngx_http_intuit_pending_claim(ngx_http_intuit_provider_t *provider,
 
 void
 ngx_http_intuit_pending_later(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, time_t wait)
+    const ngx_http_intuit_id_t *id, const ngx_str_t *token, time_t wait)
+{
+    (void) ngx_http_intuit_pending_change(provider, id, token, wait);
+}
+
+
+void
+ngx_http_intuit_pending_remove(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *token)
+{
+    if (ngx_http_intuit_pending_change(provider, id, token, -1) == NGX_OK) {
+        ngx_http_intuit_state_drop(provider, id);
+    }
+}
+
+
+/* wait -1: it goes */
+
+static ngx_int_t
+ngx_http_intuit_pending_change(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_str_t *token, time_t wait)
 {
     uint64_t                  generation;
     ngx_int_t                 rc;
@@ -166,8 +191,10 @@ ngx_http_intuit_pending_later(ngx_http_intuit_provider_t *provider,
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
     if (pool == NULL) {
         /* the end of the job's time will do */
-        return;
+        return NGX_ERROR;
     }
+
+    rc = NGX_DECLINED;
 
     for (i = 0; i < NGX_HTTP_INTUIT_PENDING_TRIES; i++) {
 
@@ -177,31 +204,38 @@ ngx_http_intuit_pending_later(ngx_http_intuit_provider_t *provider,
             break;
         }
 
-        c.failures++;
-        c.retry_at = ngx_time() + wait;
-
-        if (ngx_intuit_connection_encode(pool, &c, &encoded) != NGX_OK) {
+        if (token && !ngx_intuit_equal(token, &c.current.access_token)) {
+            rc = NGX_DECLINED;
             break;
         }
 
-        rc = ngx_http_intuit_connection_save(provider->store, id, &encoded,
-                                             &generation, ngx_time());
+        if (wait == -1) {
+            rc = ngx_http_intuit_connection_remove(provider->store, id,
+                                                   generation);
+
+        } else {
+            c.failures++;
+            c.retry_at = ngx_time() + wait;
+
+            if (ngx_intuit_connection_encode(pool, &c, &encoded) != NGX_OK) {
+                rc = NGX_ERROR;
+                break;
+            }
+
+            rc = ngx_http_intuit_connection_save(provider->store, id, &encoded,
+                                                 &generation, ngx_time());
+
+            ngx_intuit_cleanse(encoded.data, encoded.len);
+        }
+
         if (rc != NGX_DECLINED) {
             break;
         }
     }
 
     ngx_destroy_pool(pool);
-}
 
-
-void
-ngx_http_intuit_pending_remove(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id)
-{
-    if (ngx_http_intuit_connection_remove(provider->store, id) == NGX_OK) {
-        ngx_http_intuit_state_drop(provider, id);
-    }
+    return rc;
 }
 
 

@@ -60,13 +60,17 @@ ngx_int_t ngx_http_intuit_pending_claim(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, ngx_intuit_connection_t *c,
     uint64_t generation, ngx_pool_t *pool);
 
-/* Not now: after so many seconds again. */
+/*
+ * Not now: after so many seconds again.  token: the access token of what is
+ * meant, others may have come in its place meanwhile and are left alone; NULL:
+ * whatever is there.
+ */
 void ngx_http_intuit_pending_later(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, time_t wait);
+    const ngx_http_intuit_id_t *id, const ngx_str_t *token, time_t wait);
 
-/* Done, or given up. */
+/* Done, or given up; token as above. */
 void ngx_http_intuit_pending_remove(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id);
+    const ngx_http_intuit_id_t *id, const ngx_str_t *token);
 
 /* The end of nginx: says which revocations end with the zone. */
 void ngx_http_intuit_pending_exit(ngx_cycle_t *cycle,

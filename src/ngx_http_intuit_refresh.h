@@ -111,6 +111,7 @@ typedef struct {
 
     ngx_http_intuit_save_t            save;
 
+    ngx_msec_t                        busy;         /* since when */
     unsigned                          spare:1;      /* it is the spare one */
     unsigned                          abandoned:1;  /* by the last owner */
     unsigned                          maybe_sent:1;

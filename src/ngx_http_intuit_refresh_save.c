@@ -10,6 +10,7 @@
 
 
 #define NGX_HTTP_INTUIT_SAVE_TRIES      8
+#define NGX_HTTP_INTUIT_SAVE_PAUSE      500     /* ms, where there is no room */
 #define NGX_HTTP_INTUIT_BACKOFF_MAX     60      /* s between two failures */
 #define NGX_HTTP_INTUIT_CLIENT_HOLD     60      /* s after invalid_client */
 #define NGX_HTTP_INTUIT_SPARE_HOLD      3600    /* s after a failure */
@@ -215,12 +216,15 @@ ngx_http_intuit_refresh_saved(ngx_http_intuit_job_t *job)
 
     ngx_http_intuit_refresh_lost(job, ctx->save.rc);
 
-    if (ctx->save.rc == NGX_BUSY && !job->ended) {
-
+    if (ctx->save.rc == NGX_BUSY && !job->ended
+        && ngx_current_msec - ctx->busy
+           < ngx_http_intuit_job_deadline(job->provider))
+    {
         /* nobody else has these tokens: as long as there is time */
 
         job->step = ngx_http_intuit_refresh_save;
-        return ngx_http_intuit_job_wait(job);
+        return ngx_http_intuit_job_wait_for(job,
+                                            NGX_HTTP_INTUIT_SAVE_PAUSE);
     }
 
     return NGX_ERROR;
@@ -239,6 +243,7 @@ ngx_http_intuit_refresh_lost(ngx_http_intuit_job_t *job, ngx_int_t rc)
     }
 
     ctx->unsaved = 1;
+    ctx->busy = ngx_current_msec;
 
     ngx_log_error(NGX_LOG_CRIT, job->log, 0,
                   "intuit refresh could not be saved: %s, realm \"%V\"",

@@ -33,6 +33,7 @@ typedef struct {
 static ngx_http_intuit_job_t *ngx_http_intuit_revoke_job(
     ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
     const ngx_str_t *token);
+static ngx_int_t ngx_http_intuit_revoke_overtaken(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_revoke_send(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_revoke_result(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_revoke_done(ngx_http_intuit_job_t *job,
@@ -160,7 +161,7 @@ ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job)
     revoke = job->data;
 
     if (revoke->kept) {
-        ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+        ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
     }
 
     ngx_http_intuit_job_discard(job);
@@ -171,6 +172,7 @@ void
 ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c)
 {
+    ngx_int_t                  rc;
     ngx_str_t                  token[2];
     ngx_http_intuit_job_t     *job;
     ngx_http_intuit_revoke_t  *revoke;
@@ -190,7 +192,71 @@ ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
     revoke->since = c->current.issued;
     revoke->tries = c->failures;
 
-    ngx_http_intuit_job_run(job);
+    rc = ngx_http_intuit_revoke_overtaken(job);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_intuit_job_run(job);
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_WARN, job->log, 0,
+                      "intuit revocation is given up: the company is "
+                      "connected again, realm \"%V\"", &revoke->realm);
+
+        ngx_http_intuit_pending_remove(provider, id, NULL);
+    }
+
+    ngx_http_intuit_job_discard(job);
+}
+
+
+/*
+ * With one token of a company Intuit ends all that this app has of it: also
+ * those that it was connected with since.  NGX_OK: it was; NGX_AGAIN: it may
+ * soon be; NGX_DECLINED: it was not.
+ */
+
+static ngx_int_t
+ngx_http_intuit_revoke_overtaken(ngx_http_intuit_job_t *job)
+{
+    uint64_t                   generation;
+    ngx_str_t                 *realm;
+    ngx_http_intuit_id_t       id;
+    ngx_http_intuit_store_t   *store;
+    ngx_intuit_connection_t    c;
+    ngx_http_intuit_revoke_t  *revoke;
+
+    revoke = job->data;
+    realm = &revoke->realm;
+    store = job->provider->store;
+
+    if (realm->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_intuit_store_id(&id, "connection", job->provider, realm)
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_intuit_connection_load(store, &id, job->pool, &c, &generation)
+        == NGX_OK
+        && !c.dead)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_intuit_store_id(&id, "import", job->provider, realm)
+        != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_intuit_connection_load(store, &id, job->pool, &c,
+                                           &generation)
+           == NGX_DECLINED ? NGX_DECLINED : NGX_AGAIN;
 }
 
 
@@ -310,7 +376,7 @@ ngx_http_intuit_revoke_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     if (rc == NGX_OK || rc == NGX_DECLINED) {
 
         if (revoke->kept) {
-            ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+            ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
         }
 
         ngx_http_intuit_revoke_tell(job, rc == NGX_OK ? "true" : "false",
@@ -382,7 +448,7 @@ ngx_http_intuit_revoke_later(ngx_http_intuit_job_t *job)
 
     } else if (ngx_time() - revoke->since >= NGX_HTTP_INTUIT_REVOKE_TIME) {
         reason = "Intuit does not answer";
-        ngx_http_intuit_pending_remove(job->provider, &revoke->id);
+        ngx_http_intuit_pending_remove(job->provider, &revoke->id, NULL);
     }
 
     if (reason) {
@@ -405,5 +471,5 @@ ngx_http_intuit_revoke_later(ngx_http_intuit_job_t *job)
                   "provider \"%V\", realm \"%V\"", t, &job->provider->name,
                   &revoke->realm);
 
-    ngx_http_intuit_pending_later(job->provider, &revoke->id, t);
+    ngx_http_intuit_pending_later(job->provider, &revoke->id, NULL, t);
 }

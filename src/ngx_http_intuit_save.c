@@ -76,6 +76,11 @@ ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_job_wait(job);
     }
 
+    if (rc == NGX_ABORT) {
+        /* Intuit would take the replaced token for a stolen one */
+        return NGX_ERROR;
+    }
+
     ngx_intuit_point("file-locked");
 
     /* a failed disk is no reason to let a connection end */

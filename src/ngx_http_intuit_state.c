@@ -384,7 +384,8 @@ ngx_http_intuit_state_complete(ngx_http_intuit_state_op_t *op)
                                        op->work.found)
            != NGX_OK)
     {
-        op->rc = NGX_ERROR;
+        op->rc = (op->call == ngx_http_intuit_state_lock) ? NGX_ABORT
+                                                          : NGX_ERROR;
         op->work.what = "take over";
         op->work.err = 0;
     }
@@ -411,7 +412,8 @@ ngx_http_intuit_state_say(ngx_http_intuit_state_op_t *op)
 
     runtime = op->provider->runtime;
 
-    if (op->rc == NGX_ERROR && !runtime->state_failed) {
+    if ((op->rc == NGX_ERROR || op->rc == NGX_ABORT) && !runtime->state_failed)
+    {
         runtime->state_failed = 1;
         ngx_http_intuit_note(op->provider, "state", 1, NULL);
 

@@ -51,6 +51,8 @@ ngx_http_intuit_state_op_t *ngx_http_intuit_state_save(
  *   NGX_DECLINED  there is a newer one in the directory, now in the store
  *   NGX_BUSY      somebody else is refreshing it
  *   NGX_ERROR     the disk has failed (logged): go on without
+ *   NGX_ABORT     of a refresh: there is a newer one in the directory that the
+ *                 store cannot take (logged): what it has was replaced
  */
 ngx_int_t ngx_http_intuit_state_result(const ngx_http_intuit_state_op_t *op,
     uint64_t *generation);

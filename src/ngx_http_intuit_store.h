@@ -268,8 +268,10 @@ ngx_int_t ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
 uint64_t ngx_http_intuit_connection_next(ngx_http_intuit_store_t *store,
     uint64_t least);
 
+/* generation: the one that was loaded, or 0: whatever is there.
+ * NGX_DECLINED: it moved, or is gone. */
 ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id);
+    const ngx_http_intuit_id_t *id, uint64_t generation);
 
 /*
  * The lease: the right to refresh a connection, for one owner (random bytes)

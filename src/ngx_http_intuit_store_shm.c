@@ -27,7 +27,8 @@ static ngx_http_intuit_shm_login_t *ngx_http_intuit_shm_login(
 static ngx_int_t ngx_http_intuit_shm_handout(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_t *login, const ngx_str_t *session, time_t now);
 static ngx_int_t ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id);
+    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id,
+    uint64_t generation);
 static ngx_int_t ngx_http_intuit_shm_fits(ngx_http_intuit_store_t *store,
     const ngx_str_t *encoded);
 
@@ -93,7 +94,8 @@ ngx_int_t
 ngx_http_intuit_session_remove(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id)
 {
-    return ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_SESSION, id);
+    return ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_SESSION, id,
+                                      0);
 }
 
 
@@ -174,10 +176,10 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
 
 ngx_int_t
 ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
-    const ngx_http_intuit_id_t *id)
+    const ngx_http_intuit_id_t *id, uint64_t generation)
 {
     return ngx_http_intuit_shm_delete(store, NGX_HTTP_INTUIT_SHM_CONNECTION,
-                                      id);
+                                      id, generation);
 }
 
 
@@ -489,13 +491,23 @@ ngx_http_intuit_login_take(ngx_http_intuit_store_t *store,
 
 static ngx_int_t
 ngx_http_intuit_shm_delete(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id)
+    ngx_http_intuit_shm_kind_e kind, const ngx_http_intuit_id_t *id,
+    uint64_t generation)
 {
     ngx_http_intuit_shm_record_t  *record;
 
     ngx_http_intuit_shm_lock(store);
 
     record = ngx_http_intuit_shm_find(store, kind, id);
+
+    /* only a connection has one */
+
+    if (record != NULL && generation != 0
+        && ((ngx_http_intuit_shm_connection_t *) record)->generation
+           != generation)
+    {
+        record = NULL;
+    }
 
     if (record != NULL) {
         ngx_http_intuit_shm_remove(store, kind, record);

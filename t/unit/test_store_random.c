@@ -376,7 +376,7 @@ op_connection_remove(ngx_uint_t n)
     m = &connections[n];
     key = id(1000 + n);
 
-    rc = ngx_http_intuit_connection_remove(store, &key);
+    rc = ngx_http_intuit_connection_remove(store, &key, 0);
 
     expect(rc == (m->there ? NGX_OK : NGX_DECLINED),
            "a removed connection has come or gone");

@@ -65,7 +65,7 @@ test_list(void)
             }
         }
 
-        (void) ngx_http_intuit_connection_remove(store, &after);
+        (void) ngx_http_intuit_connection_remove(store, &after, 0);
 
         for (i = 0; i < CONNECTIONS; i++) {
             key = id(i);

@@ -248,8 +248,11 @@ test_connection(void)
     is_str(&loaded.connection.current.access_token, "token-2",
            "sees the new contents");
 
-    ok(ngx_http_intuit_connection_remove(store, &key) == NGX_OK, "removed");
-    ok(ngx_http_intuit_connection_remove(store, &key) == NGX_DECLINED,
+    ok(ngx_http_intuit_connection_remove(store, &key, first) == NGX_DECLINED,
+       "not removed by one who knows an older one");
+    ok(ngx_http_intuit_connection_remove(store, &key, second) == NGX_OK,
+       "removed");
+    ok(ngx_http_intuit_connection_remove(store, &key, 0) == NGX_DECLINED,
        "once");
     ok(load(2, 1) == NGX_OK && !loaded.has_connection,
        "its session has none then");

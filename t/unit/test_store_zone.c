@@ -170,7 +170,7 @@ test_size(void)
     ngx_slab_stub_free(larger);
 
     key = id(3);
-    (void) ngx_http_intuit_connection_remove(store, &key);
+    (void) ngx_http_intuit_connection_remove(store, &key, 0);
 
     larger = ngx_slab_stub_zone("intuit", 2 * ZONE_SIZE, 2 * ZONE_SIZE);
     ok(reload(larger, NULL, &adopted) == NGX_OK, "and not without");
