@@ -680,6 +680,7 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     imcf->proxy_handler = NULL;
      *     imcf->store = NULL;
      *     imcf->zone_name = { 0, NULL };
      *     imcf->zone_size = 0;

@@ -214,7 +214,8 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  providers;    /* ngx_http_intuit_provider_t* */
-    ngx_array_t                  proxied;      /* core loc confs to mend */
+    ngx_array_t                  proxied;      /* core loc confs to check */
+    ngx_http_handler_pt          proxy_handler; /* of proxy_pass */
     ngx_http_intuit_store_t     *store;
     ngx_str_t                    zone_name;
     size_t                       zone_size;
@@ -576,6 +577,10 @@ void ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx);
 
 /* Header filter: 429 from Intuit. */
 ngx_int_t ngx_http_intuit_limit_init(ngx_conf_t *cf);
+
+/* The request goes elsewhere now: what is answered there is not Intuit's. */
+void ngx_http_intuit_limit_leave(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 
 /* LOG: 429 from Intuit that no filter has seen. */
 ngx_int_t ngx_http_intuit_limit_log_handler(ngx_http_request_t *r);

@@ -52,6 +52,8 @@ ngx_http_intuit_leave_handler(ngx_http_request_t *r)
             ngx_http_intuit_fault_say(r, ctx);
         }
 
+        ngx_http_intuit_limit_leave(r, ctx);
+
         ctx->injected = 0;
         ngx_str_null(&ctx->api_url);
     }

@@ -16,6 +16,7 @@
 
 
 static ngx_int_t ngx_http_intuit_fault_header_filter(ngx_http_request_t *r);
+static void ngx_http_intuit_fault_uncache(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_fault_short(ngx_http_request_t *r);
 static void ngx_http_intuit_fault_tid(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
@@ -59,9 +60,15 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
 {
     ngx_http_intuit_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
+    ctx = ngx_http_get_module_ctx(r->main, ngx_http_intuit_auth_module);
 
-    if (ctx == NULL || r != r->main || !ctx->injected) {
+    if (ctx == NULL || !ctx->injected) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ngx_http_intuit_fault_uncache(r);
+
+    if (r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -82,14 +89,32 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
     r->filter_need_in_memory = 1;
 
     if (r->headers_out.status == NGX_HTTP_UNAUTHORIZED) {
-        /* it is about a token, and not about what was asked for */
-        r->upstream->cacheable = 0;
-
         /* nginx would drop the request's body now, if it is in a file */
         r->preserve_body = 1;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * A 401 is about a token, and not about what was asked for; nor is one that
+ * comes in the background, while the client has an old answer.
+ */
+
+static void
+ngx_http_intuit_fault_uncache(ngx_http_request_t *r)
+{
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    if (ilcf->proxy
+        && r->upstream
+        && r->upstream->headers_in.status_n == NGX_HTTP_UNAUTHORIZED)
+    {
+        r->upstream->cacheable = 0;
+    }
 }
 
 

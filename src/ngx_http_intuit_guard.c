@@ -41,6 +41,7 @@ ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 /*
  * Behind a load balancer or a tunnel on this machine everybody's connection
  * comes from it, and realip may take an address from the client's own words.
+ * One that speaks the PROXY protocol need not add a header.
  */
 
 static ngx_uint_t
@@ -53,6 +54,10 @@ ngx_http_intuit_guard_forwarded(ngx_http_request_t *r)
     static const char  *names[] = {
         "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
     };
+
+    if (r->http_connection->addr_conf->proxy_protocol) {
+        return 1;
+    }
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 

@@ -404,19 +404,33 @@ found:
 }
 
 
-/* before access_log: an error_page may have taken the 429's place */
+/* before access_log: nginx's own answer may have taken the 429's place */
 
 ngx_int_t
 ngx_http_intuit_limit_log_handler(ngx_http_request_t *r)
 {
-    ngx_uint_t                  i;
-    ngx_http_intuit_ctx_t      *ctx;
-    ngx_http_upstream_state_t  *state;
+    ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
-    if (ctx == NULL || !ctx->limit.sent || r->upstream_states == NULL) {
-        return NGX_OK;
+    if (ctx) {
+        ngx_http_intuit_limit_leave(r, ctx);
+    }
+
+    return NGX_OK;
+}
+
+
+/* an error_page has taken it, which may have a 429 of its own */
+
+void
+ngx_http_intuit_limit_leave(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_uint_t                  i;
+    ngx_http_upstream_state_t  *state;
+
+    if (!ctx->limit.sent || r->upstream_states == NULL) {
+        return;
     }
 
     state = r->upstream_states->elts;
@@ -429,7 +443,7 @@ ngx_http_intuit_limit_log_handler(ngx_http_request_t *r)
         }
     }
 
-    return NGX_OK;
+    ctx->limit.sent = 0;
 }
 
 

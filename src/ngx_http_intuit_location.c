@@ -32,6 +32,9 @@ static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+static ngx_uint_t ngx_http_intuit_location_leaks(
+    ngx_http_core_loc_conf_t *clcf, ngx_http_upstream_conf_t *ucf,
+    ngx_http_intuit_main_conf_t *imcf);
 static ngx_uint_t ngx_http_intuit_location_hides(
     ngx_http_core_loc_conf_t *clcf);
 
@@ -217,6 +220,8 @@ ngx_http_intuit_set_proxy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *proxied = clcf;
 
+    imcf->proxy_handler = clcf->handler;
+
     return NGX_CONF_OK;
 }
 
@@ -375,6 +380,14 @@ ngx_http_intuit_locations_init(ngx_conf_t *cf,
         /* what the proxy module's own configuration begins with */
         ucf = clcf->loc_conf[ngx_http_proxy_module.ctx_index];
 
+        if (ngx_http_intuit_location_leaks(clcf, ucf, imcf)) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "another handler beside intuit_proxy in the "
+                          "location \"%V\" would get the company's token: "
+                          "give it a location of its own", &clcf->name);
+            return NGX_ERROR;
+        }
+
         if (ucf->store > 0) {
             directive = "proxy_store";
             why = NGX_HTTP_INTUIT_MIXED_UP;
@@ -397,6 +410,22 @@ ngx_http_intuit_locations_init(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* "if" has no handler of its own, limit_except gets one that is inherited */
+
+static ngx_uint_t
+ngx_http_intuit_location_leaks(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_upstream_conf_t *ucf, ngx_http_intuit_main_conf_t *imcf)
+{
+    if (clcf->noname && clcf->handler == NULL) {
+        return 0;
+    }
+
+    return clcf->handler != imcf->proxy_handler
+           || ucf->upstream != NULL
+           || (clcf->noname && !clcf->lmt_excpt);
 }
 
 

@@ -542,7 +542,11 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 }
 
 
-/* a rewrite to "...?q=$uri" puts unescaped bytes there: a second request */
+/*
+ * A rewrite to "...?q=$uri" puts unescaped bytes there: a second request.  What
+ * comes after "#" is no argument to those who take it for a fragment, and the
+ * requestid would be there.
+ */
 
 static ngx_uint_t
 ngx_http_intuit_proxy_args(const ngx_str_t *args)
@@ -550,7 +554,9 @@ ngx_http_intuit_proxy_args(const ngx_str_t *args)
     size_t  i;
 
     for (i = 0; i < args->len; i++) {
-        if (args->data[i] <= 0x20 || args->data[i] == 0x7f) {
+        if (args->data[i] <= 0x20 || args->data[i] == 0x7f
+            || args->data[i] == '#')
+        {
             return 0;
         }
     }

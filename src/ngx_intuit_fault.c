@@ -38,9 +38,10 @@ static void ngx_intuit_tag_text(const ngx_intuit_tag_t *tag,
     ngx_str_t *value);
 static void ngx_intuit_fault_redact_json(const ngx_str_t *text);
 static u_char *ngx_intuit_fault_string(u_char *p, u_char *last);
+static ngx_uint_t ngx_intuit_fault_detail(u_char *p, u_char *last);
 static void ngx_intuit_fault_redact_xml(const ngx_str_t *text);
 static void ngx_intuit_fault_mask(u_char *p, u_char *last);
-static u_char *ngx_intuit_fault_skip(u_char *p, u_char *last);
+static size_t ngx_intuit_fault_char(u_char *p, u_char *last, u_char *c);
 static ngx_uint_t ngx_intuit_fault_word(u_char c);
 
 
@@ -391,23 +392,31 @@ ngx_intuit_fault_redact(ngx_str_t *body)
 }
 
 
-/* strings that come after "detail": */
+/* strings that come after "detail":, all of a list or an object */
 
 static void
 ngx_intuit_fault_redact_json(const ngx_str_t *text)
 {
     u_char      *p, *last, *start;
-    ngx_uint_t   detail;
+    ngx_uint_t   detail, depth;
 
     p = text->data;
     last = p + text->len;
     detail = 0;
+    depth = 0;
 
     while (p < last) {
 
         if (*p != '"') {
 
-            if (*p == ',' || *p == '}' || *p == '{') {
+            if (detail && (*p == '[' || *p == '{')) {
+                depth++;
+
+            } else if (depth) {
+                depth -= (*p == ']' || *p == '}');
+                detail = (depth != 0);
+
+            } else if (*p == ',' || *p == '}' || *p == '{') {
                 detail = 0;
             }
 
@@ -421,10 +430,8 @@ ngx_intuit_fault_redact_json(const ngx_str_t *text)
         if (detail) {
             ngx_intuit_fault_mask(start, p);
 
-        } else if (p - start == 6
-                   && ngx_strncasecmp(start, (u_char *) "detail", 6) == 0)
-        {
-            detail = 1;
+        } else {
+            detail = ngx_intuit_fault_detail(start, p);
         }
 
         /* past the quote */
@@ -447,31 +454,68 @@ ngx_intuit_fault_string(u_char *p, u_char *last)
 }
 
 
-/* all that is inside, be it CDATA */
+/* "detail", with any of its letters escaped */
+
+static ngx_uint_t
+ngx_intuit_fault_detail(u_char *p, u_char *last)
+{
+    u_char       c;
+    const char  *name;
+
+    for (name = "detail"; p < last; name++) {
+
+        p += ngx_intuit_fault_char(p, last, &c);
+
+        if (*name == '\0' || (c | 0x20) != *name) {
+            return 0;
+        }
+    }
+
+    return *name == '\0';
+}
+
+
+/* all that is inside, be it CDATA with other tags */
 
 static void
 ngx_intuit_fault_redact_xml(const ngx_str_t *text)
 {
-    u_char            *p;
-    ngx_intuit_tag_t   tag;
+    u_char            *p, *last, *bracket;
+    ngx_intuit_tag_t   tag, end;
 
     tag.pos = text->data;
     tag.last = text->data + text->len;
+    end.last = tag.last;
 
     while (ngx_intuit_tag_next(&tag) == NGX_OK) {
 
-        if (tag.end || !ngx_intuit_tag_is(&tag, "Detail")) {
+        if (tag.end
+            || !ngx_intuit_fault_detail(tag.name.data,
+                                        tag.name.data + tag.name.len)
+            || *(tag.pos - 2) == '/')
+        {
             continue;
         }
 
-        p = ngx_strlcasestrn(tag.pos, tag.last, (u_char *) "</", 1);
+        p = tag.pos;
 
-        if (p == NULL) {
-            p = tag.last;
-        }
+        do {
+            last = ngx_strlcasestrn(p, tag.last, (u_char *) "</", 1);
 
-        ngx_intuit_fault_mask(tag.pos, p);
-        tag.pos = p;
+            if (last == NULL) {
+                last = tag.last;
+                break;
+            }
+
+            p = last + 2;
+            bracket = ngx_strlchr(p, tag.last, '>');
+            ngx_intuit_tag_split(&end, last + 1, bracket ? bracket : tag.last);
+
+        } while (!ngx_intuit_fault_detail(end.name.data,
+                                          end.name.data + end.name.len));
+
+        ngx_intuit_fault_mask(tag.pos, last);
+        tag.pos = last;
     }
 }
 
@@ -479,59 +523,87 @@ ngx_intuit_fault_redact_xml(const ngx_str_t *text)
 static void
 ngx_intuit_fault_mask(u_char *p, u_char *last)
 {
-    u_char      *start;
-    ngx_uint_t   letters, digits;
+    u_char       c, *start;
+    size_t       len;
+    ngx_uint_t   n, letters, digits;
 
     while (p < last) {
 
-        if (!ngx_intuit_fault_word(*p)) {
-            p = ngx_intuit_fault_skip(p, last);
-            continue;
-        }
-
         start = p;
+        n = 0;
         letters = 0;
         digits = 0;
 
-        for ( /* void */ ; p < last && ngx_intuit_fault_word(*p); p++) {
+        for ( ;; ) {
+            len = ngx_intuit_fault_char(p, last, &c);
 
-            if (*p >= '0' && *p <= '9') {
+            if (len == 0 || !ngx_intuit_fault_word(c)) {
+                break;
+            }
+
+            if (c >= '0' && c <= '9') {
                 digits = 1;
 
-            } else if (*p != '.' && *p != '-' && *p != '_') {
+            } else if (c != '.' && c != '-' && c != '_') {
                 letters = 1;
             }
+
+            p += len;
+            n++;
         }
 
-        if (letters && digits && p - start >= NGX_INTUIT_FAULT_WORD) {
+        if (letters && digits && n >= NGX_INTUIT_FAULT_WORD) {
             ngx_memset(start, '*', p - start);
         }
+
+        p += len;
     }
 }
 
 
-/* one byte, or one that is written as several: "\u0041", "&#x41;" */
+/*
+ * The next one, its length, and what it reads as, which may be written as
+ * several bytes: "\u0041", "&#x41;".  Zero: none of ASCII.
+ */
 
-static u_char *
-ngx_intuit_fault_skip(u_char *p, u_char *last)
+static size_t
+ngx_intuit_fault_char(u_char *p, u_char *last, u_char *c)
 {
-    size_t   len;
-    u_char  *end;
+    size_t      len;
+    u_char     *end;
+    ngx_int_t   n;
 
+    *c = '\0';
+
+    if (p == last) {
+        return 0;
+    }
+
+    n = *p;
     len = 1;
 
     if (*p == '\\' && last - p > 1) {
         len = (p[1] == 'u') ? 6 : 2;
+        len = ngx_min(len, (size_t) (last - p));
+        n = (len == 6) ? ngx_hextoi(p + 2, 4) : 0;
 
     } else if (*p == '&') {
         end = ngx_strlchr(p, last, ';');
 
         if (end && end - p < 10) {
-            len = end - p;
+            len = end - p + 1;
+            n = 0;
+
+            if (p[1] == '#') {
+                n = ((p[2] | 0x20) == 'x') ? ngx_hextoi(p + 3, end - p - 3)
+                                           : ngx_atoi(p + 2, end - p - 2);
+            }
         }
     }
 
-    return p + ngx_min(len, (size_t) (last - p));
+    *c = (n > 0 && n < 0x80) ? (u_char) n : '\0';
+
+    return len;
 }
 
 

@@ -176,6 +176,14 @@ my @cases = (
     'proxy_pass after intuit_proxy' => [ LOCATION =>
         'intuit_proxy books; proxy_pass http://127.0.0.1:1;' ],
         qr/"proxy_pass" directive is duplicate/,
+    (map { ("$_ after intuit_proxy" => [ LOCATION => "intuit_proxy books; $_" ],
+        qr/another handler beside intuit_proxy in the location "\/" would get/) }
+        'fastcgi_pass 127.0.0.1:1;', 'uwsgi_pass 127.0.0.1:1;',
+        'scgi_pass 127.0.0.1:1;', 'grpc_pass 127.0.0.1:1;', 'empty_gif;',
+        'if ($arg_x) { proxy_pass http://127.0.0.1:1; }',
+        'if ($arg_x) { proxy_pass http://$host; }',
+        'if ($arg_x) { fastcgi_pass 127.0.0.1:1; }',
+        'limit_except GET { proxy_pass http://127.0.0.1:1; }'),
     'proxy_cache_key after intuit_proxy' => [ LOCATION =>
         'intuit_proxy books; proxy_cache_key $request_uri;' ],
         qr/"proxy_cache_key" directive is duplicate/,

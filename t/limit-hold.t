@@ -63,6 +63,17 @@ http {
             intuit_proxy books realm=193514292156789;
         }
 
+        location /d/ {
+            rewrite ^/d(/.*) $1 break;
+            proxy_intercept_errors on;
+            error_page 404 = @elsewhere;
+            intuit_proxy books realm=4620816365041297150;
+        }
+
+        location @elsewhere {
+            proxy_pass %%SIM%%;
+        }
+
         location = /busy.html {
             root %%DIR%%/html;
         }
@@ -83,8 +94,18 @@ sub intuit { $t->sim->script({ kind => 'api', action => { status => 429,
 sub held { scalar grep { /\[warn\].*intuit quota is used up at Intuit \(429\): nothing is sent for $_[1] s, realm "$realm{$_[0]}"/ } $t->log_lines }
 sub asked { $t->sim->count(kind => 'api', path => "/v3/company/$realm{$_[0]}/companyinfo/$realm{$_[0]}") }
 
+# another application's 429 is not Intuit's
+
+$realm{d} = $realm{b};
+$t->sim->script({ kind => 'api', action => { status => 404, body => 'no' } },
+    { kind => 'api', action => { status => 429, body => 'busy' } });
+my $r = call('d');
+is($r->body, 'busy', 'an error_page leads to another application');
+is(call('d')->status, 200, '... whose 429 holds nobody up');
+is(held('d', 60), 0, '... and is not said to be one of Intuit');
+
 intuit();
-my $r = call('a');
+$r = call('a');
 is($r->status, 429, 'a 429 of Intuit is passed on');
 is($r->body, 'slow down', '... as it is');
 is($r->header('X-Limit'), 'PASSED', '... and was not made here');

@@ -2,7 +2,9 @@
 
 # A rewrite that puts a decoded variable into the arguments ("...?q=$uri")
 # brings line breaks there, and with them a second header or request that
-# would carry the company's token: such a request is refused, not sent.
+# would carry the company's token: such a request is refused, not sent.  So
+# is one with "#": a requestid behind it may be none to Intuit, and a POST that
+# is sent again by it would be carried out twice.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -68,6 +70,17 @@ for my $text ('%20HTTP/1.1%0d%0aX-Added:%20yes', 'a%0ab', 'a%0db', 'a%20b',
 
     is($r->status, 400, "decoded $text");
     is($r->json->{error}, 'invalid_path', 'is refused');
+}
+
+# some take it for the end, and for no part of a second try's requestid
+
+for my $text ('a%23b', '%23') {
+    is($t->get("/find/$text", -jar => $jar)->status, 400, "decoded $text");
+}
+
+for my $args ('?a=1#b', '?#', '?a=1#&requestid=1', '?requestid=#1') {
+    is($t->post("/v3/company/-/invoice$args", '{}', -jar => $jar)->status,
+        400, "$args is refused");
 }
 
 is($t->sim->count(kind => 'api'), 0, 'and nothing is sent');

@@ -61,6 +61,7 @@ http {
 
     server {
         listen 127.0.0.1:%%PORT_8082%%;
+        listen 127.0.0.1:%%PORT_8083%% proxy_protocol;
         server_name books.example.com;
 
         set_real_ip_from 127.0.0.1;
@@ -148,6 +149,13 @@ for my $address ('192.0.2.1', '10.0.0.1', '126.255.255.255', '128.0.0.1') {
 
     is($r->status, 403, "a client at $address");
     is($r->json->{error}, 'client_not_allowed', 'is not of this machine');
+}
+
+for my $from ('TCP4 192.0.2.1 127.0.0.1 5555 80', 'UNKNOWN') {
+    my $c = $t->connect(port => $t->port(8083));
+    $c->send("PROXY $from\r\nGET $path HTTP/1.1\r\n"
+        . "Host: books.example.com\r\nConnection: close\r\n\r\n");
+    is($c->response->status, 403, "a balancer that says PROXY $from");
 }
 
 is($t->sim->count, 0, 'Intuit was not asked for any of them');

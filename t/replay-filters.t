@@ -80,6 +80,18 @@ http {
             add_header X-Cache $upstream_cache_status;
         }
 
+        location /stale/ {
+            rewrite ^/stale(/.*) $1 break;
+            proxy_cache api;
+            proxy_cache_valid 200 1s;
+            proxy_cache_valid any 1h;
+            proxy_cache_use_stale updating;
+            proxy_cache_background_update on;
+            proxy_ignore_headers Cache-Control Expires;
+            intuit_proxy books;
+            add_header X-Cache $upstream_cache_status;
+        }
+
         location /pages/ {
             rewrite ^/pages(/.*) $1 break;
             proxy_intercept_errors on;
@@ -232,6 +244,24 @@ is(cached(1, Accept => 'a/b')->status, 401, 'a 401 that stays');
 $t->sim->reset('journal', 'scripts');
 $t->sim->script(says('later'));
 is(cached(1, Accept => 'a/b')->body, 'later', '... does not stay in the cache');
+
+
+$t->sim->reset('journal', 'scripts');
+$t->sim->script({ kind => 'api', action => { status => 401,
+    body => 'x' x 20_000 } }, says('later'));
+is(cached(1, Accept => 'a/c')->status, 401, 'nor does one that is long');
+is(cached(1, Accept => 'a/c')->body, 'later', '... and is not held back');
+
+$t->sim->reset('journal', 'scripts');
+$t->sim->script(says('old'), { kind => 'api', action => { fault => '3200' } },
+    says('new'));
+sub stale { ask('/stale', Accept => 'a/d') }
+
+is(stale()->body, 'old', 'an answer that gets old');
+$t->wait_until(sub { (stale()->header('X-Cache') // '') eq 'STALE' });
+$t->sim->wait_for(kind => 'api', count => 2, answered => 1);
+$t->wait_until(sub { stale()->body ne 'old' });
+is(stale()->body, 'new', 'nor one that comes in the background');
 
 
 # -- error pages, guards ------------------------------------------------------

@@ -215,4 +215,15 @@ clock(3);
 is(use_company($joinery)->status, 200, 'they are accepted again');
 is(status('well again')->{health}{status}, 'ok', '... and all is well');
 
+# -- the consent of one ends soon, its refresh token does not
+
+$t->sim->config(hard_ttl => 40 * 86400, refresh_ttl => 101 * 86400);
+clock(61);
+is(use_company($joinery)->status, 200, 'refreshed, with a consent of 40 days');
+clock(31 * 1440);
+is(company('consent', $joinery)->{state}, 'expiring_soon', 'nine days before it is');
+like($t->get('/status', -browser => 1)->body,
+    qr{connect it again before the consent ends\. <a href="/intuit/login},
+    '... and a refresh would not help');
+
 done_testing();

@@ -132,6 +132,19 @@ static const redact_case_t  redact_cases[] = {
       "<a:Detail x=\"1\"><![CDATA[********]]></a:Detail>AB01abcd" },
     { "<Detail>&#x41b1c2;b1c2d3 a&b1c2d3e4</Detail>",
       "<Detail>&#x41b1c2;****** a&********</Detail>" },
+    { "{\"det\\u0061i\\u006C\":\"AB01abcdef\"}",
+      "{\"det\\u0061i\\u006C\":\"**********\"}" },
+    { "{\"detail\":\"\\u0041B01\\u0061b T\\u006fken\"}",
+      "{\"detail\":\"**************** T\\u006fken\"}" },
+    { "{\"detail\":[\"AB01abc\",{\"x\":[\"AB01abd\",1],\"y\":\"AB01abe\"},"
+      "\"AB01abf\"],\"z\":\"AB01abg\"}",
+      "{\"detail\":[\"*******\",{\"x\":[\"*******\",1],\"y\":\"*******\"},"
+      "\"*******\"],\"z\":\"AB01abg\"}" },
+    { "<detail>&#65;B01&#x61;b &lt;AB01abcd&gt;</detail>AB01abcd",
+      "<detail>*************** &lt;********&gt;</detail>AB01abcd" },
+    { "<Detail><![CDATA[a </b>AB01abcd</a>]]> AB01abcd</x:Detail >AB01abcd:a",
+      "<Detail><![CDATA[a </b>********</a>]]> ********</x:Detail >AB01abcd:a" },
+    { "<Detail/><Error code=\"AB01abcd\">", "<Detail/><Error code=\"AB01abcd\">" },
     { "plain AB01abcdef", "plain AB01abcdef" },
     { "", "" },
 

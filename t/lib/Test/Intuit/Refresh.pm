@@ -60,10 +60,10 @@ sub minutes { return $minutes }
 # what it shows
 sub now { return $start + 60 * $minutes }
 
-# nginx's clock, and Intuit's
+# nginx's clock, and Intuit's, which goes on from there
 sub forward {
     clock($_[0]);
-    $t->sim->config(clock_offset => minutes() * 60);
+    $t->sim->config(clock_offset => now() - time);
 }
 
 # why there is no such clock here, or nothing
