@@ -2,7 +2,7 @@
 
 # The zone is full of companies, and a refresh brings longer tokens, for which there
 # is no room any more; Intuit holds nothing else valid.  The promise: they are in
-# their file; the worker does not try for ever, taking memory and rewriting the file;
+# their file; the worker does not try for ever, taking memory each time;
 # nobody sends Intuit the token that was replaced; and a larger zone has them.
 
 use FindBin;
