@@ -785,7 +785,8 @@ ngx_http_intuit_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->proxy == NGX_CONF_UNSET_PTR) {
 
-        if (clcf->noname && prev->proxy != NGX_CONF_UNSET_PTR) {
+        if (clcf->noname && prev->proxy != NGX_CONF_UNSET_PTR && prev->proxy)
+        {
             conf->proxy = prev->proxy;
             conf->realm = prev->realm;
             conf->any_clients = prev->any_clients;
