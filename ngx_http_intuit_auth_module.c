@@ -7,6 +7,8 @@
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_provider.h"
+#include "ngx_http_intuit_redis_conf.h"
+#include "ngx_http_intuit_share.h"
 #include "ngx_http_intuit_state.h"
 
 
@@ -72,6 +74,13 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
     { ngx_string("intuit_shared_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_intuit_shared_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("intuit_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_intuit_redis_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -386,6 +395,85 @@ static ngx_command_t  ngx_http_intuit_commands[] = {
       0,
       NULL },
 
+    { ngx_string("store"),
+      NGX_HTTP_INTUIT_PROVIDER_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_set_store,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    /* inside intuit_store { } */
+
+    { ngx_string("server"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_1MORE,
+      ngx_http_intuit_redis_set_server,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("user"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, user),
+      NULL },
+
+    { ngx_string("password_file"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_redis_set_password,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ssl"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, ssl),
+      NULL },
+
+    { ngx_string("ssl_trusted_certificate"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_http_intuit_redis_set_ca,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("database"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, database),
+      NULL },
+
+    { ngx_string("prefix"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, prefix),
+      NULL },
+
+    { ngx_string("connect_timeout"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, connect_timeout),
+      NULL },
+
+    { ngx_string("read_timeout"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, read_timeout),
+      NULL },
+
+    { ngx_string("keepalive"),
+      NGX_HTTP_INTUIT_STORE_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_intuit_redis_t, keepalive),
+      NULL },
+
       ngx_null_command
 };
 
@@ -510,6 +598,10 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
+    if (ngx_http_intuit_redis_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (imcf->zone_name.len == 0) {
         ngx_str_set(&imcf->zone_name, "intuit");
         imcf->zone_size = 16 * 1024 * 1024;
@@ -602,6 +694,7 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
     } phases[] = {
         { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
         { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_share_handler, 1 },
         { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
         { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
@@ -693,6 +786,9 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
                        sizeof(ngx_http_intuit_provider_t *))
         != NGX_OK
+        || ngx_array_init(&imcf->stores, cf->pool, 2,
+                          sizeof(ngx_http_intuit_redis_t *))
+           != NGX_OK
         || ngx_array_init(&imcf->proxied, cf->pool, 4,
                           sizeof(ngx_http_core_loc_conf_t *))
            != NGX_OK)

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_http_intuit_share.h"
 
 
 static ngx_http_intuit_endpoint_t *ngx_http_intuit_find_endpoint(
@@ -453,6 +454,7 @@ ngx_http_intuit_identify(ngx_http_request_t *r,
                       &provider->name);
 
         (void) ngx_http_intuit_session_remove(provider->store, &view->id);
+        ngx_http_intuit_share_drop(provider, &view->id);
 
         ngx_memzero(&view->loaded, sizeof(ngx_http_intuit_loaded_t));
         view->rc = NGX_DECLINED;

@@ -32,6 +32,9 @@
 /* context of the directives inside intuit_provider { } */
 #define NGX_HTTP_INTUIT_PROVIDER_CONF  0x00200000
 
+/* ... and of those inside intuit_store { } */
+#define NGX_HTTP_INTUIT_STORE_CONF     0x00800000
+
 #define NGX_HTTP_INTUIT_SANDBOX        0
 #define NGX_HTTP_INTUIT_PRODUCTION     1
 
@@ -47,6 +50,7 @@
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
 #define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
+#define NGX_HTTP_INTUIT_SHARED_MAX     4
 
 /* format= of intuit_status; 0: there is none */
 #define NGX_HTTP_INTUIT_STATUS_ASKED       1   /* by Accept */
@@ -62,6 +66,7 @@ typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
 typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
+typedef struct ngx_http_intuit_redis_s     ngx_http_intuit_redis_t;
 
 /* Answers a request that has waited: what ngx_http_finalize_request() takes. */
 typedef ngx_int_t (*ngx_http_intuit_answer_pt)(ngx_http_request_t *r,
@@ -185,10 +190,12 @@ struct ngx_http_intuit_provider_s {
     ngx_uint_t                   nlogin_keys;
     ngx_intuit_key_t            *state_keys;   /* derived, one per key */
     void                        *state_pool;   /* of threads */
+    ngx_intuit_key_t            *share_keys;   /* derived, one per key */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
     ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
+    ngx_http_intuit_redis_t     *redis;        /* NULL: of this host only */
     ngx_http_intuit_runtime_t   *runtime;
 
     unsigned                     allow_realm_any:1;
@@ -214,6 +221,7 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                  providers;    /* ngx_http_intuit_provider_t* */
+    ngx_array_t                  stores;       /* ngx_http_intuit_redis_t* */
     ngx_array_t                  proxied;      /* core loc confs to check */
     ngx_http_handler_pt          proxy_handler; /* of proxy_pass */
     ngx_http_intuit_store_t     *store;
@@ -310,6 +318,14 @@ struct ngx_http_intuit_ctx_s {
 
     ngx_http_intuit_limit_t      limit;
 
+    /* what is shared with other hosts (ngx_http_intuit_share.c) */
+    ngx_http_intuit_provider_t  *shared[NGX_HTTP_INTUIT_SHARED_MAX];
+                                               /* whose session was read */
+    ngx_http_intuit_id_t         share_id;     /* waited for */
+    ngx_uint_t                   share_what;
+    ngx_int_t                    share_rc;
+    ngx_str_t                    share_cookie; /* of the new session */
+
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
@@ -333,6 +349,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_intuit_login_t           attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
+    unsigned                     share_waits:1;
     unsigned                     parked:1;
     unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */

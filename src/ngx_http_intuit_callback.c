@@ -9,6 +9,7 @@
 
 #include "ngx_http_intuit_exchange.h"
 #include "ngx_http_intuit_login.h"
+#include "ngx_http_intuit_share.h"
 
 
 #define NGX_HTTP_INTUIT_CODE_MAX  2048
@@ -31,6 +32,9 @@ static ngx_int_t ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_login_t *login);
 static ngx_int_t ngx_http_intuit_callback_session(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_login_t *login);
+static void ngx_http_intuit_callback_shared(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_callback_signed_in(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_callback_redirect(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *target);
 static ngx_int_t ngx_http_intuit_callback_hop(ngx_http_request_t *r,
@@ -502,15 +506,71 @@ ngx_http_intuit_callback_session(ngx_http_request_t *r,
                                     "session could not be stored");
     }
 
+    ctx->share_cookie = value;
+
+    rc = ngx_http_intuit_share_put(r, provider, &id, login,
+                                   ngx_http_intuit_callback_shared);
+
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
+    if (rc == NGX_ERROR) {
+        (void) ngx_http_intuit_session_remove(provider->store, &id);
+
+        return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_STORE,
+                                    "session could not be shared");
+    }
+
+    return ngx_http_intuit_callback_signed_in(r, ctx);
+}
+
+
+/* the other hosts know it: the browser may come to any of them */
+
+static void
+ngx_http_intuit_callback_shared(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    ctx->share_waits = 0;
+
+    if (ctx->share_rc == NGX_OK) {
+        rc = ngx_http_intuit_callback_signed_in(r, ctx);
+
+    } else {
+        (void) ngx_http_intuit_session_remove(ctx->provider->store,
+                                              &ctx->share_id);
+
+        rc = ngx_http_intuit_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_STORE,
+                                  "session could not be shared");
+    }
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_callback_signed_in(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = ctx->provider;
+
     /* the session that this browser had before is replaced */
 
     if (ngx_http_intuit_identify(r, provider, &ctx->auth) == NGX_OK) {
         (void) ngx_http_intuit_session_remove(provider->store, &ctx->auth.id);
+        ngx_http_intuit_share_drop(provider, &ctx->auth.id);
     }
 
     if (ngx_http_intuit_callback_forget(r, ctx) != NGX_OK
         || ngx_http_intuit_cookie_set(r, provider, &provider->cookie_name,
-                                      &value, 0, 0)
+                                      &ctx->share_cookie, 0, 0)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

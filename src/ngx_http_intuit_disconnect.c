@@ -275,7 +275,7 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = provider->state_path
+    rc = (provider->state_path || provider->redis)
          ? ngx_http_intuit_disconnect_bury(r, provider, &id, realm)
          : ngx_http_intuit_connection_remove(provider->store, &id, 0);
 
@@ -294,7 +294,8 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
 
 /*
  * With state_path the connection stays as an ended one without tokens: a file
- * that was only left alone would bring the old tokens back at a restart.
+ * that was only left alone would bring the old tokens back at a restart.  So
+ * would another host that shares a store.
  */
 
 static ngx_int_t

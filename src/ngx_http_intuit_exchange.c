@@ -14,7 +14,6 @@
 static ngx_int_t ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
     ngx_http_intuit_exchange_ctx_t *ctx,
     const ngx_http_intuit_exchange_t *exchange);
-static ngx_int_t ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job);
 static ngx_http_intuit_error_e ngx_http_intuit_exchange_refusal(
     ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_exchange_id_token(
@@ -47,7 +46,7 @@ ngx_http_intuit_exchange_start(ngx_http_intuit_provider_t *provider,
     }
 
     job->step = exchange->begin ? exchange->begin
-                                : ngx_http_intuit_exchange_code;
+                                : ngx_http_intuit_exchange_claim;
     job->done = ngx_http_intuit_exchange_done;
 
     ctx = ngx_pcalloc(job->pool, sizeof(ngx_http_intuit_exchange_ctx_t));
@@ -119,7 +118,7 @@ ngx_http_intuit_exchange_copy(ngx_pool_t *pool,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job)
 {
     u_char                           verifier[NGX_HTTP_INTUIT_COOKIE_LEN];

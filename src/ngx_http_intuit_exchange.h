@@ -85,6 +85,10 @@ void ngx_http_intuit_connect_start(ngx_http_request_t *r,
 
 /* -- between the files of the job --------------------------------------- */
 
+/* The first step of a callback, and the one that sends the code. */
+ngx_int_t ngx_http_intuit_exchange_claim(ngx_http_intuit_job_t *job);
+ngx_int_t ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job);
+
 /* The step that proves the company. */
 ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);
 

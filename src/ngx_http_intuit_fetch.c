@@ -137,13 +137,7 @@ ngx_http_intuit_fetch_headers(ngx_http_request_t *sr,
 
     ngx_str_set(&accept, "application/json");
 
-    ngx_memzero(&sr->headers_in, sizeof(ngx_http_headers_in_t));
-    sr->headers_in.content_length_n = -1;
-    sr->headers_in.keep_alive_n = -1;
-
-    if (ngx_list_init(&sr->headers_in.headers, sr->pool, 4,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK
+    if (ngx_http_intuit_no_headers(sr) != NGX_OK
         || ngx_http_intuit_fetch_header(sr, "Accept", "accept", &accept)
            != NGX_OK)
     {
@@ -181,6 +175,18 @@ ngx_http_intuit_fetch_headers(ngx_http_request_t *sr,
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_intuit_no_headers(ngx_http_request_t *sr)
+{
+    ngx_memzero(&sr->headers_in, sizeof(ngx_http_headers_in_t));
+    sr->headers_in.content_length_n = -1;
+    sr->headers_in.keep_alive_n = -1;
+
+    return ngx_list_init(&sr->headers_in.headers, sr->pool, 4,
+                         sizeof(ngx_table_elt_t));
 }
 
 
@@ -250,11 +256,18 @@ ngx_http_intuit_fetch_body(ngx_http_request_t *sr, ngx_str_t *body)
 static void
 ngx_http_intuit_fetch_enter(ngx_http_request_t *sr)
 {
+    ngx_http_intuit_enter(sr, sr->main->loc_conf);
+}
+
+
+void
+ngx_http_intuit_enter(ngx_http_request_t *sr, void **loc_conf)
+{
     ngx_http_core_main_conf_t  *cmcf;
 
     cmcf = ngx_http_get_module_main_conf(sr, ngx_http_core_module);
 
-    sr->loc_conf = sr->main->loc_conf;
+    sr->loc_conf = loc_conf;
     ngx_http_update_location_config(sr);
 
     sr->phase_handler = cmcf->phase_engine.location_rewrite_index;
@@ -448,8 +461,21 @@ ngx_int_t
 ngx_http_intuit_fetch_init(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
+    ngx_str_t  text;
+
+    if (ngx_http_intuit_fetch_text(cf, provider, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_private_conf(cf, &text, &provider->fetch_conf);
+}
+
+
+ngx_int_t
+ngx_http_intuit_private_conf(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_conf_ctx_t **conf)
+{
     char                         *rv;
-    ngx_str_t                     text;
     ngx_conf_t                    save;
     ngx_http_conf_ctx_t          *ctx, parent;
     ngx_http_core_loc_conf_t     *clcf, *http;
@@ -477,9 +503,7 @@ ngx_http_intuit_fetch_init(ngx_conf_t *cf,
     ctx->srv_conf = cscf[0]->ctx->srv_conf;
     parent = *ctx;
 
-    if (ngx_http_intuit_fetch_create(cf, ctx, &parent) != NGX_OK
-        || ngx_http_intuit_fetch_text(cf, provider, &text) != NGX_OK)
-    {
+    if (ngx_http_intuit_fetch_create(cf, ctx, &parent) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -497,7 +521,7 @@ ngx_http_intuit_fetch_init(ngx_conf_t *cf,
 
     rv = NGX_CONF_OK;
 
-    if (ngx_http_intuit_conf_text(cf, &text) != NGX_OK
+    if (ngx_http_intuit_conf_text(cf, text) != NGX_OK
         || ngx_http_intuit_fetch_merge(cf, ctx, &parent) != NGX_OK)
     {
         rv = NGX_CONF_ERROR;
@@ -509,7 +533,7 @@ ngx_http_intuit_fetch_init(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    provider->fetch_conf = ctx;
+    *conf = ctx;
 
     return NGX_OK;
 }

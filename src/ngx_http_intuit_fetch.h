@@ -64,6 +64,20 @@ void ngx_http_intuit_fetch_abort(struct ngx_http_intuit_job_s *job);
 ngx_int_t ngx_http_intuit_fetch_init(ngx_conf_t *cf,
     struct ngx_http_intuit_provider_s *provider);
 
+/*
+ * A location configuration that belongs to no server and inherits nothing,
+ * made of plain directives (postconfiguration).  Without any server in the
+ * http block *conf stays as it is.  NGX_OK or NGX_ERROR (logged).
+ */
+ngx_int_t ngx_http_intuit_private_conf(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_conf_ctx_t **conf);
+
+/* Enters the phases past the location search, in such a one. */
+void ngx_http_intuit_enter(ngx_http_request_t *sr, void **loc_conf);
+
+/* Takes what a subrequest has inherited away.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_no_headers(ngx_http_request_t *sr);
+
 /* $intuit_fetch_url; to be called in preconfiguration. */
 ngx_int_t ngx_http_intuit_fetch_add_variables(ngx_conf_t *cf);
 

@@ -23,6 +23,7 @@ typedef struct {
 
 
 static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_intuit_job_arrived(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
 static void ngx_http_intuit_job_poll(ngx_event_t *ev);
@@ -146,9 +147,18 @@ ngx_http_intuit_job_create(ngx_http_intuit_provider_t *provider,
 ngx_msec_t
 ngx_http_intuit_job_deadline(const ngx_http_intuit_provider_t *provider)
 {
+    ngx_msec_t  deadline;
+
     /* to connect, to send, to read */
 
-    return 2 * provider->connect_timeout + provider->read_timeout;
+    deadline = 2 * provider->connect_timeout + provider->read_timeout;
+
+    if (provider->redis) {
+        /* what is asked of a store before that */
+        deadline += 2 * ngx_http_intuit_redis_deadline(provider->redis);
+    }
+
+    return deadline;
 }
 
 
@@ -238,10 +248,22 @@ ngx_http_intuit_job_handler(ngx_http_request_t *r)
 
     job = ngx_http_intuit_job_of(r);
 
-    if (job && !job->ended && !job->waiting && job->fetch && job->fetch->done)
-    {
+    if (job && !job->ended && ngx_http_intuit_job_arrived(job)) {
         ngx_http_intuit_job_drive(job);
     }
+}
+
+
+/* 1: what the step has begun is over */
+
+static ngx_uint_t
+ngx_http_intuit_job_arrived(ngx_http_intuit_job_t *job)
+{
+    if (job->waiting) {
+        return 0;
+    }
+
+    return job->asking ? job->ask->done : (job->fetch && job->fetch->done);
 }
 
 
@@ -264,6 +286,7 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
 
         step = job->step;
         job->step = NULL;
+        job->asking = 0;
 
         job->driving = 1;
         rc = step(job);
@@ -271,7 +294,7 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
 
         if (rc == NGX_AGAIN) {
 
-            if (!job->waiting && job->fetch && job->fetch->done) {
+            if (ngx_http_intuit_job_arrived(job)) {
                 continue;
             }
 
@@ -429,7 +452,12 @@ ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf, size_t len)
     p = ngx_snprintf(buf, len, ", intuit job: %s, provider: \"%V\"",
                      job->name, &job->provider->name);
 
-    if (job->fetch) {
+    if (job->asking) {
+        len -= p - buf;
+        buf = p;
+        p = ngx_snprintf(buf, len, ", store");
+
+    } else if (job->fetch) {
         len -= p - buf;
         buf = p;
         p = ngx_snprintf(buf, len, ", endpoint: \"%V\"", &job->fetch->url);

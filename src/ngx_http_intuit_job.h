@@ -24,6 +24,7 @@
 
 #include "ngx_http_intuit_auth_module.h"
 #include "ngx_http_intuit_fetch.h"
+#include "ngx_http_intuit_redis.h"
 
 
 typedef ngx_int_t (*ngx_http_intuit_step_pt)(ngx_http_intuit_job_t *job);
@@ -46,6 +47,7 @@ struct ngx_http_intuit_job_s {
     ngx_pool_t                   *pool;
     ngx_log_t                    *log;
     ngx_http_intuit_fetch_t      *fetch;      /* the running or last one */
+    ngx_http_intuit_redis_ask_t  *ask;        /* the same, of a store */
     ngx_http_intuit_save_t       *save;       /* the same */
 
     /* private to ngx_http_intuit_job.c */
@@ -58,6 +60,7 @@ struct ngx_http_intuit_job_s {
     ngx_event_t                   poll;
     ngx_event_t                   reap;
     unsigned                      waiting:1;
+    unsigned                      asking:1;   /* for ask, not for fetch */
     unsigned                      ended:1;
     unsigned                      driving:1;
 };

@@ -3,6 +3,7 @@
  */
 
 #include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_share.h"
 
 
 #define NGX_HTTP_INTUIT_LOGOUT_COOKIES  8
@@ -13,6 +14,9 @@ static ngx_uint_t ngx_http_intuit_logout_meant(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_intuit_logout_referer(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_logout_confirm(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
+static void ngx_http_intuit_logout_shared(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_logout_over(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider);
@@ -49,15 +53,54 @@ ngx_http_intuit_logout_handler(ngx_http_request_t *r)
 
     rc = ngx_http_intuit_logout_sessions(r, provider);
 
+    if (rc == NGX_AGAIN) {
+        r->main->count++;
+        return NGX_DONE;
+    }
+
     if (rc == NGX_DECLINED) {
         return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_STORE,
                                     "logout");
     }
 
-    if (rc != NGX_OK
-        || ngx_http_intuit_cookie_set(r, provider, &provider->cookie_name,
-                                      NULL, 0, 0)
-           != NGX_OK
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_intuit_logout_over(r, provider);
+}
+
+
+/* the store has it, too */
+
+static void
+ngx_http_intuit_logout_shared(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_provider_t  *provider;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    provider = ctx->endpoint->provider;
+
+    ctx->share_waits = 0;
+
+    rc = (ctx->share_rc == NGX_OK)
+         ? ngx_http_intuit_logout_over(r, provider)
+         : ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_STORE,
+                                "logout");
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_logout_over(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider)
+{
+    if (ngx_http_intuit_cookie_set(r, provider, &provider->cookie_name,
+                                   NULL, 0, 0)
+        != NGX_OK
         || ngx_http_intuit_cookie_set(r, provider, &provider->tries_name,
                                       NULL, 0, 1)
            != NGX_OK)
@@ -172,7 +215,8 @@ ngx_http_intuit_logout_confirm(ngx_http_request_t *r,
  * Removes the session of every cookie of the name, as it cannot be known
  * which of several is the browser's own.  Whoever has a copy of the login's
  * cookie and of the callback must not get another session of it afterwards.
- * NGX_DECLINED: the store failed.
+ * NGX_AGAIN: parked, until no other host knows them; NGX_DECLINED: the store
+ * failed.
  */
 
 static ngx_int_t
@@ -184,6 +228,7 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
     ngx_array_t                found;
     ngx_keyval_t              *kv;
     ngx_http_intuit_id_t       id, login;
+    ngx_http_intuit_id_t       ended[NGX_HTTP_INTUIT_LOGOUT_COOKIES];
     ngx_http_intuit_loaded_t   loaded;
 
     if (ngx_array_init(&found, r->pool, 4, sizeof(ngx_keyval_t)) != NGX_OK
@@ -204,13 +249,13 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
             continue;
         }
 
-        n++;
-
         if (ngx_http_intuit_session_id(&id, provider, &kv[i].value)
             != NGX_OK)
         {
             return NGX_ERROR;
         }
+
+        ended[n++] = id;
 
         if (ngx_http_intuit_session_load(provider->store, &id,
                                          provider->session_idle_timeout,
@@ -234,7 +279,14 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
         }
     }
 
-    return NGX_OK;
+    rc = ngx_http_intuit_share_end(r, provider, ended, n,
+                                   ngx_http_intuit_logout_shared);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    return rc == NGX_DECLINED ? NGX_OK : NGX_DECLINED;
 }
 
 

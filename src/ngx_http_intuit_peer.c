@@ -25,10 +25,8 @@ typedef struct {
 
 static ngx_uint_t ngx_http_intuit_peer_same(ngx_http_intuit_provider_t *a,
     ngx_http_intuit_provider_t *b);
-static ngx_int_t ngx_http_intuit_peer_upstream(ngx_conf_t *cf,
-    ngx_http_intuit_peer_t *peer);
 static ngx_int_t ngx_http_intuit_peer_keepalive(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *uscf);
+    ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *text);
 static ngx_int_t ngx_http_intuit_peer_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_intuit_peer_init_peer(ngx_http_request_t *r,
@@ -98,14 +96,15 @@ ngx_http_intuit_peer_add(ngx_conf_t *cf, ngx_http_intuit_provider_t *provider)
 
     provider->peer = peer;
 
-    return ngx_http_intuit_peer_upstream(cf, peer);
+    return ngx_http_intuit_peer_upstream(cf, peer, &ngx_http_intuit_peer_conf);
 }
 
 
 /* what the "upstream" directive does */
 
-static ngx_int_t
-ngx_http_intuit_peer_upstream(ngx_conf_t *cf, ngx_http_intuit_peer_t *peer)
+ngx_int_t
+ngx_http_intuit_peer_upstream(ngx_conf_t *cf, ngx_http_intuit_peer_t *peer,
+    ngx_str_t *text)
 {
     ngx_url_t                      u;
     ngx_uint_t                     m, i;
@@ -157,13 +156,15 @@ ngx_http_intuit_peer_upstream(ngx_conf_t *cf, ngx_http_intuit_peer_t *peer)
 
     uscf->srv_conf[ngx_http_upstream_module.ctx_index] = uscf;
 
-    return ngx_http_intuit_peer_keepalive(cf, uscf);
+    peer->upstream = uscf;
+
+    return ngx_http_intuit_peer_keepalive(cf, uscf, text);
 }
 
 
 static ngx_int_t
 ngx_http_intuit_peer_keepalive(ngx_conf_t *cf,
-    ngx_http_upstream_srv_conf_t *uscf)
+    ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *text)
 {
     ngx_int_t             rc;
     ngx_uint_t            m;
@@ -197,7 +198,7 @@ ngx_http_intuit_peer_keepalive(ngx_conf_t *cf,
     cf->ctx = &ctx;
     cf->cmd_type = NGX_HTTP_UPS_CONF;
 
-    rc = ngx_http_intuit_conf_text(cf, &ngx_http_intuit_peer_conf);
+    rc = ngx_http_intuit_conf_text(cf, text);
 
     *cf = save;
 

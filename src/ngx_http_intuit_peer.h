@@ -42,6 +42,7 @@ struct ngx_http_intuit_peer_s {
     ngx_str_t                     host;       /* to be looked up */
     in_port_t                     port;
     ngx_http_intuit_addresses_t  *addresses;
+    ngx_http_upstream_srv_conf_t *upstream;
     unsigned                      literal:1;  /* host is an address */
 };
 
@@ -52,6 +53,13 @@ struct ngx_http_intuit_peer_s {
  */
 ngx_int_t ngx_http_intuit_peer_add(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+
+/*
+ * Adds an upstream of this name, with the addresses of peer, and with text
+ * for its keepalive module.  NGX_OK or NGX_ERROR (logged).
+ */
+ngx_int_t ngx_http_intuit_peer_upstream(ngx_conf_t *cf,
+    ngx_http_intuit_peer_t *peer, ngx_str_t *text);
 
 /* Postconfiguration, for the provider of this number; those before it are
  * done.  NGX_OK or NGX_ERROR (logged). */

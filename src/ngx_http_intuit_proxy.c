@@ -5,6 +5,7 @@
 
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
+#include "ngx_http_intuit_share.h"
 
 
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
@@ -221,6 +222,19 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        rc = ngx_http_intuit_share_connection(r, ctx, ilcf->proxy, &id);
+
+        if (rc == NGX_AGAIN) {
+            ctx->api.provider = NULL;
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_OK) {
+            rc = ngx_http_intuit_fail(r, ilcf->proxy, NGX_HTTP_INTUIT_E_STORE,
+                                      "the shared store cannot be asked");
+            return ngx_http_intuit_proxy_end(r, rc);
         }
 
         rc = ngx_http_intuit_connection_reserve(ilcf->proxy->store, &id,

@@ -557,7 +557,7 @@ ngx_http_intuit_refresh_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
 
     ngx_intuit_point("before-release");
 
-    ngx_http_intuit_save_over(&ctx->save);
+    ngx_http_intuit_save_release(job, &ctx->save);
 
     (void) ngx_http_intuit_connection_release(job->provider->store, &ctx->id,
                                               ctx->owner);

@@ -3,19 +3,24 @@
  * same connection meanwhile; then what was learnt is merged once more.
  */
 
+#include "ngx_http_intuit_share.h"
 #include "ngx_http_intuit_state.h"
 #include "ngx_intuit_point.h"
 
 
-#define NGX_HTTP_INTUIT_SAVE_TRIES  8
+#define NGX_HTTP_INTUIT_SAVE_TRIES       8
+#define NGX_HTTP_INTUIT_SAVE_LEASE_POLL  200     /* ms */
 
 
 static ngx_int_t ngx_http_intuit_save_lock(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_lease(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_leased(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_try(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_written(ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_save_store(ngx_http_intuit_job_t *job,
-    uint64_t next);
+static ngx_int_t ngx_http_intuit_save_share(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_shared(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_save_store(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_end(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
 
@@ -28,8 +33,7 @@ ngx_http_intuit_save_begin(ngx_http_intuit_job_t *job,
     save->generation = generation;
 
     if (job->provider->state_path == NULL) {
-        job->step = save->next;
-        return NGX_OK;
+        return ngx_http_intuit_save_lease(job);
     }
 
     return ngx_http_intuit_save_lock(job);
@@ -85,6 +89,52 @@ ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job)
 
     /* a failed disk is no reason to let a connection end */
 
+    return ngx_http_intuit_save_lease(job);
+}
+
+
+/* among all hosts, where they share a store */
+
+static ngx_int_t
+ngx_http_intuit_save_lease(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    if (job->provider->redis == NULL) {
+        job->step = save->next;
+        return NGX_OK;
+    }
+
+    job->step = ngx_http_intuit_save_leased;
+
+    return ngx_http_intuit_share_lease(job, &save->id, &save->owner);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_leased(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                rc;
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    rc = ngx_http_intuit_share_leased(job, &save->id);
+
+    if (rc == NGX_BUSY) {
+        job->step = ngx_http_intuit_save_lease;
+        return ngx_http_intuit_job_wait_for(job,
+                                            NGX_HTTP_INTUIT_SAVE_LEASE_POLL);
+    }
+
+    if (rc != NGX_OK) {
+        /* another host may be at it, and nobody can tell */
+        ngx_str_null(&save->owner);
+        return NGX_ERROR;
+    }
+
     job->step = save->next;
 
     return NGX_OK;
@@ -97,6 +147,19 @@ ngx_http_intuit_save_over(ngx_http_intuit_save_t *save)
     if (save->lock) {
         ngx_http_intuit_state_free(save->lock);
         save->lock = NULL;
+    }
+}
+
+
+void
+ngx_http_intuit_save_release(ngx_http_intuit_job_t *job,
+    ngx_http_intuit_save_t *save)
+{
+    ngx_http_intuit_save_over(save);
+
+    if (save->owner.len) {
+        ngx_http_intuit_share_release(job->provider, &save->id, &save->owner);
+        ngx_str_null(&save->owner);
     }
 }
 
@@ -146,8 +209,10 @@ ngx_http_intuit_save_try(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_save_end(job, NGX_ERROR);
     }
 
+    save->following = 0;
+
     if (job->provider->state_path == NULL) {
-        return ngx_http_intuit_save_store(job, 0);
+        return ngx_http_intuit_save_share(job);
     }
 
     ngx_intuit_point("before-file");
@@ -194,15 +259,66 @@ ngx_http_intuit_save_written(ngx_http_intuit_job_t *job)
         ngx_http_intuit_state_flush(job->provider, &save->id);
     }
 
-    return ngx_http_intuit_save_store(job, generation);
+    save->following = generation;
+
+    return ngx_http_intuit_save_share(job);
+}
+
+
+/* for the other hosts, before anybody uses it */
+
+static ngx_int_t
+ngx_http_intuit_save_share(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+    save->shared = 0;
+
+    if (job->provider->redis == NULL) {
+        return ngx_http_intuit_save_store(job);
+    }
+
+    ngx_http_intuit_job_hold(job);
+
+    job->step = ngx_http_intuit_save_shared;
+
+    return ngx_http_intuit_share_save(job, &save->id, &save->encoded,
+                                      &save->shared);
 }
 
 
 static ngx_int_t
-ngx_http_intuit_save_store(ngx_http_intuit_job_t *job, uint64_t next)
+ngx_http_intuit_save_shared(ngx_http_intuit_job_t *job)
 {
     ngx_int_t                rc;
     ngx_http_intuit_save_t  *save;
+
+    save = job->save;
+
+    rc = ngx_http_intuit_share_saved(job, &save->id);
+
+    if (rc == NGX_DECLINED) {
+        /* another host was faster */
+        return ngx_http_intuit_save_try(job);
+    }
+
+    if (rc != NGX_OK) {
+        /* it is kept here, and goes there as soon as that can be */
+        save->shared = 0;
+        ngx_http_intuit_share_push(job->provider, &save->id);
+    }
+
+    return ngx_http_intuit_save_store(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_save_store(ngx_http_intuit_job_t *job)
+{
+    ngx_int_t                  rc;
+    ngx_http_intuit_save_t    *save;
+    ngx_http_intuit_synced_t   synced;
 
     save = job->save;
 
@@ -210,13 +326,20 @@ ngx_http_intuit_save_store(ngx_http_intuit_job_t *job, uint64_t next)
 
     rc = ngx_http_intuit_connection_replace(job->provider->store, &save->id,
                                             &save->encoded, &save->generation,
-                                            next, ngx_time());
+                                            save->following, ngx_time());
     if (rc == NGX_DECLINED) {
         /* another worker was faster */
         return ngx_http_intuit_save_try(job);
     }
 
     ngx_intuit_point("after-store");
+
+    if (rc == NGX_OK && save->shared) {
+        synced.shared = save->shared;
+        synced.synced = save->generation;
+        ngx_http_intuit_connection_sync(job->provider->store, &save->id,
+                                        &synced);
+    }
 
     return ngx_http_intuit_save_end(job, rc);
 }

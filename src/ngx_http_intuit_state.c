@@ -4,6 +4,7 @@
 
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_pending.h"
+#include "ngx_http_intuit_share.h"
 #include "ngx_http_intuit_state.h"
 #include "ngx_http_intuit_state_file.h"
 
@@ -492,6 +493,10 @@ ngx_http_intuit_state_sync(ngx_http_intuit_provider_t *provider,
 {
     ngx_queue_t                    *q, *queue;
     ngx_http_intuit_state_flush_t  *flush;
+
+    if (provider->redis) {
+        ngx_http_intuit_share_push(provider, id);
+    }
 
     if (provider->state_path == NULL) {
         return;

@@ -94,6 +94,9 @@ struct ngx_http_intuit_save_s {
     ngx_http_intuit_state_op_t  *op;
     ngx_str_t                    encoded;
     uint64_t                     generation;
+    uint64_t                     following;  /* the file's; 0: no file */
+    uint64_t                     shared;     /* of what hosts share, next */
+    ngx_str_t                    owner;      /* of the lease there */
     ngx_uint_t                   tries;
 };
 
@@ -106,8 +109,11 @@ struct ngx_http_intuit_save_s {
 ngx_int_t ngx_http_intuit_save_begin(ngx_http_intuit_job_t *job,
     ngx_http_intuit_save_t *save, uint64_t generation);
 
-/* The refresh is over, however it ended. */
+/* The refresh is over, however it ended: for who shares the files, and for
+ * who shares the store as well. */
 void ngx_http_intuit_save_over(ngx_http_intuit_save_t *save);
+void ngx_http_intuit_save_release(ngx_http_intuit_job_t *job,
+    ngx_http_intuit_save_t *save);
 
 /*
  * Saves a connection, first durably, then for everybody.  save lives as long

@@ -367,6 +367,41 @@ void ngx_http_intuit_login_close(ngx_http_intuit_store_t *store,
 void ngx_http_intuit_store_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_store_stat_t *stat);
 
+/*
+ * For those who compare the zone with a store that other hosts share: how many
+ * ms ago that was done for a session (its connection is set, or zero) or a
+ * connection.  NGX_OK; NGX_DECLINED: it is not in the zone, or was never
+ * compared.
+ */
+ngx_int_t ngx_http_intuit_session_checked(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t *age,
+    ngx_http_intuit_id_t *connection);
+ngx_int_t ngx_http_intuit_connection_checked(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t *age);
+
+/*
+ * A connection, its generation here, that of the shared store when they were
+ * the same last (0: never), and what it was here then.
+ */
+typedef struct {
+    uint64_t                  generation;
+    uint64_t                  shared;
+    uint64_t                  synced;
+} ngx_http_intuit_synced_t;
+
+/* NGX_OK or NGX_DECLINED: there is no such connection. */
+ngx_int_t ngx_http_intuit_connection_synced(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_http_intuit_synced_t *synced);
+
+/* They are the same now, as synced's other two members say. */
+void ngx_http_intuit_connection_sync(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_synced_t *synced);
+
+/* It was done just now, or is to be done anew (0).  Of each kind the one that
+ * is there. */
+void ngx_http_intuit_store_check(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t when);
+
 /* Adds one to a counter, and reads it.  Those from
  * NGX_HTTP_INTUIT_COUNTERS on stay 0. */
 void ngx_http_intuit_store_count(ngx_http_intuit_store_t *store,

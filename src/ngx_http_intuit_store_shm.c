@@ -156,6 +156,9 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
         record->quota = old->quota;
         record->leased = old->leased;
         record->uncured = old->uncured;
+        record->checked = old->checked;
+        record->shared = old->shared;
+        record->synced = old->synced;
         ngx_memcpy(record->owner, old->owner, NGX_HTTP_INTUIT_LEASE_LEN);
 
         ngx_http_intuit_shm_exchange(store, NGX_HTTP_INTUIT_SHM_CONNECTION,

@@ -32,9 +32,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000007
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000008
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       7
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       8
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -74,6 +74,7 @@ typedef struct {
     time_t                          expires;
     time_t                          last;        /* use */
     time_t                          idle;        /* as of the last use */
+    ngx_msec_t                      checked;     /* 0: never */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_session_t;
@@ -86,6 +87,9 @@ typedef struct {
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
     time_t                          uncured;     /* when; 0: never */
+    ngx_msec_t                      checked;     /* 0: never */
+    uint64_t                        shared;      /* generation there, last */
+    uint64_t                        synced;      /* generation here, then */
     size_t                          len;
     u_char                          data[1];
 } ngx_http_intuit_shm_connection_t;

@@ -232,3 +232,126 @@ ngx_http_intuit_shm_after(ngx_rbtree_t *tree, const ngx_http_intuit_id_t *id)
 
     return next;
 }
+
+
+ngx_int_t
+ngx_http_intuit_session_checked(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t *age,
+    ngx_http_intuit_id_t *connection)
+{
+    ngx_int_t                       rc;
+    ngx_http_intuit_shm_session_t  *session;
+
+    rc = NGX_DECLINED;
+    ngx_memzero(connection, sizeof(ngx_http_intuit_id_t));
+
+    ngx_http_intuit_shm_lock(store);
+
+    session = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_SESSION, id);
+
+    if (session != NULL) {
+        *connection = session->connection;
+        *age = now - session->checked;
+        rc = session->checked ? NGX_OK : NGX_DECLINED;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_checked(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now, ngx_msec_t *age)
+{
+    ngx_int_t                          rc;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        *age = now - connection->checked;
+        rc = connection->checked ? NGX_OK : NGX_DECLINED;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+void
+ngx_http_intuit_store_check(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t when)
+{
+    ngx_http_intuit_shm_session_t     *session;
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_lock(store);
+
+    session = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_SESSION, id);
+
+    if (session != NULL) {
+        session->checked = when;
+    }
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        connection->checked = when;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_synced(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_http_intuit_synced_t *synced)
+{
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_memzero(synced, sizeof(ngx_http_intuit_synced_t));
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        synced->generation = connection->generation;
+        synced->shared = connection->shared;
+        synced->synced = connection->synced;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return connection ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_intuit_connection_sync(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_synced_t *synced)
+{
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL) {
+        connection->shared = synced->shared;
+        connection->synced = synced->synced;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}

@@ -71,6 +71,7 @@ need_for_test() {
     need_for_demo
     need chromium        command_missing chromium
     need procps          command_missing ps
+    need redis-server    command_missing redis-server
 
     # nginx from source, for AddressSanitizer
     need libpcre2-dev    file_missing    /usr/include/pcre2.h

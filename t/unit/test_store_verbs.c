@@ -466,14 +466,14 @@ test_connections_stay(void)
     for (n = 0; n < 100; n++) {
         generation = 0;
 
-        if (save(1000 + n, "t", 600, &generation) != NGX_OK) {
+        if (save(1000 + n, "t", 560, &generation) != NGX_OK) {
             break;
         }
     }
 
     ok(n == 32, "connections take all the room");
     ok(stat_of_store().sessions == 0, "of the sessions");
-    ok(save(1000 + n, "t", 600, &generation) == NGX_BUSY,
+    ok(save(1000 + n, "t", 560, &generation) == NGX_BUSY,
        "until there is none");
 
     ok(create(500, 700, 99999, 1000) == NGX_BUSY, "no session gets in");
