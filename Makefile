@@ -10,7 +10,7 @@ PATH  := $(PATH):/usr/sbin:/sbin
 DESTDIR     =
 MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
-JOBS  = 2
+JOBS  = 3
 TESTS = t
 CELLS = bookworm trixie sid static
 T     =
