@@ -95,6 +95,11 @@ for my $host ($c, $t, $b) {
 
 is($t->sim->count(kind => 'token'), 1, 'by one exchange');
 
+# a reload
+
+ok($b->reload, 'the second host is reloaded');
+is($b->get('/', -jar => $jar)->status, 200, '... and goes on');
+
 # what is in the store
 
 my @keys = $redis->keys;

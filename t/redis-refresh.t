@@ -161,6 +161,16 @@ for my $host (@hosts) {
 
 none_replaced();
 
+# a host that sees Intuit, and not the store
+
+expired();
+$redis->signal('STOP');
+is($t->get($API, -json => 1)->status, 503, 'without the store there is no refresh');
+is(scalar(sent()), 0, '... nothing was sent');
+$redis->signal('CONT');
+ok($t->wait_until(sub { $t->get($API)->status == 200 }), 'with it there is');
+is(scalar(sent()), 1, '... one');
+
 # who is at it is killed
 
 for my $point (qw(shared-lease-taken before-request after-shared)) {
