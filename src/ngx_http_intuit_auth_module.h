@@ -325,6 +325,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_uint_t                   share_what;
     ngx_int_t                    share_rc;
     ngx_str_t                    share_cookie; /* of the new session */
+    void                        *disconnect;   /* what is to be, then */
 
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;

@@ -4,15 +4,28 @@
  */
 
 #include "ngx_http_intuit_pending.h"
+#include "ngx_http_intuit_share.h"
 #include "ngx_http_intuit_state.h"
 
 
 #define NGX_HTTP_INTUIT_DISCONNECT_TRIES  8
 
 
+/* what was asked for, while a shared store is asked first */
+typedef struct {
+    ngx_http_intuit_provider_t  *provider;
+    ngx_str_t                    realm;
+    ngx_str_t                    token;
+} ngx_http_intuit_disconnect_t;
+
+
 static void ngx_http_intuit_disconnect_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_str_t *realm, ngx_str_t *token);
+static void ngx_http_intuit_disconnect_shared(ngx_http_request_t *r);
+static void ngx_http_intuit_disconnect_now(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *given);
 static ngx_int_t ngx_http_intuit_disconnect_bury(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
     const ngx_str_t *realm);
@@ -59,8 +72,75 @@ ngx_http_intuit_disconnect_body(ngx_http_request_t *r)
 }
 
 
+/* a company that another host has connected is forgotten as well */
+
 void
 ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *given)
+{
+    ngx_int_t                      rc;
+    ngx_http_intuit_id_t           id;
+    ngx_http_intuit_ctx_t         *ctx;
+    ngx_http_intuit_disconnect_t  *disconnect;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    disconnect = ngx_palloc(r->pool, sizeof(ngx_http_intuit_disconnect_t));
+
+    if (disconnect == NULL
+        || ngx_http_intuit_store_id(&id, "connection", provider, realm)
+           != NGX_OK)
+    {
+        ngx_http_intuit_operator_fail(r, provider, NGX_HTTP_INTUIT_E_INTERNAL,
+                                      "disconnect");
+        return;
+    }
+
+    disconnect->provider = provider;
+    disconnect->realm = *realm;
+    disconnect->token = *given;
+
+    ctx->disconnect = disconnect;
+
+    rc = realm->len ? ngx_http_intuit_share_first(r, provider, &id,
+                                            ngx_http_intuit_disconnect_shared)
+                    : NGX_OK;
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    ctx->share_rc = rc;
+
+    ngx_http_intuit_disconnect_shared(r);
+}
+
+
+static void
+ngx_http_intuit_disconnect_shared(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t         *ctx;
+    ngx_http_intuit_disconnect_t  *disconnect;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    ctx->share_waits = 0;
+
+    disconnect = ctx->disconnect;
+
+    if (ctx->share_rc != NGX_OK) {
+        ngx_http_intuit_operator_fail(r, disconnect->provider,
+                                      NGX_HTTP_INTUIT_E_STORE, "disconnect");
+        return;
+    }
+
+    ngx_http_intuit_disconnect_now(r, disconnect->provider,
+                                   &disconnect->realm, &disconnect->token);
+}
+
+
+static void
+ngx_http_intuit_disconnect_now(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
     const ngx_str_t *given)
 {

@@ -306,7 +306,7 @@ ngx_http_intuit_save_shared(ngx_http_intuit_job_t *job)
     if (rc != NGX_OK) {
         /* it is kept here, and goes there as soon as that can be */
         save->shared = 0;
-        ngx_http_intuit_share_push(job->provider, &save->id);
+        ngx_http_intuit_share_push(job->provider, &save->id, 0);
     }
 
     return ngx_http_intuit_save_store(job);

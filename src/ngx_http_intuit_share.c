@@ -11,6 +11,9 @@ static ngx_uint_t ngx_http_intuit_share_known(ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_share_look(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_share_op_t *wanted);
+static ngx_int_t ngx_http_intuit_share_begin(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_share_op_t *wanted,
+    void (*resume)(ngx_http_request_t *r));
 static ngx_int_t ngx_http_intuit_share_age(
     const ngx_http_intuit_share_op_t *wanted, ngx_msec_t limit,
     ngx_http_intuit_id_t *connection);
@@ -170,22 +173,61 @@ ngx_http_intuit_share_connection(ngx_http_request_t *r,
 }
 
 
+ngx_int_t
+ngx_http_intuit_share_first(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
+    void (*resume)(ngx_http_request_t *r))
+{
+    ngx_http_intuit_share_op_t  wanted;
+
+    if (provider->redis == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&wanted, sizeof(ngx_http_intuit_share_op_t));
+
+    wanted.what = NGX_HTTP_INTUIT_SHARE_CONNECTION;
+    wanted.provider = provider;
+    wanted.id = *id;
+
+    return ngx_http_intuit_share_begin(r, ngx_http_intuit_get_ctx(r, 0),
+                                       &wanted, resume);
+}
+
+
 static ngx_int_t
 ngx_http_intuit_share_look(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_share_op_t *wanted)
 {
-    ngx_http_intuit_id_t         unused;
-    ngx_http_intuit_share_op_t  *op;
+    ngx_int_t             rc;
+    ngx_http_intuit_id_t  unused;
 
     if (ctx->share_waits) {
         ctx->share_waits = 0;
+        rc = ctx->share_rc;
 
-        if (ctx->share_rc == NGX_OK) {
-            return NGX_OK;
-        }
-
-        goto without;
+    } else {
+        rc = ngx_http_intuit_share_begin(r, ctx, wanted,
+                                         ngx_http_core_run_phases);
     }
+
+    if (rc == NGX_ERROR) {
+        return ngx_http_intuit_share_age(wanted, NGX_HTTP_INTUIT_SHARE_STALE,
+                                         &unused);
+    }
+
+    return rc;
+}
+
+
+/* NGX_OK: it was asked a moment ago; NGX_AGAIN: parked; NGX_ERROR */
+
+static ngx_int_t
+ngx_http_intuit_share_begin(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_share_op_t *wanted,
+    void (*resume)(ngx_http_request_t *r))
+{
+    ngx_http_intuit_share_op_t  *op;
 
     if (ngx_http_intuit_share_age(wanted, NGX_HTTP_INTUIT_SHARE_AGE,
                                   &wanted->connection)
@@ -200,22 +242,13 @@ ngx_http_intuit_share_look(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         op = ngx_http_intuit_share_start(wanted, ngx_http_intuit_share_read);
     }
 
-    if (op == NULL) {
-        goto without;
-    }
-
-    if (ngx_http_intuit_share_park(r, ctx, op, ngx_http_core_run_phases)
-        != NGX_OK)
+    if (op == NULL
+        || ngx_http_intuit_share_park(r, ctx, op, resume) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return NGX_AGAIN;
-
-without:
-
-    return ngx_http_intuit_share_age(wanted, NGX_HTTP_INTUIT_SHARE_STALE,
-                                     &unused);
 }
 
 

@@ -71,6 +71,15 @@ ngx_int_t ngx_http_intuit_share_connection(ngx_http_request_t *r,
     const ngx_http_intuit_id_t *id);
 
 /*
+ * The same for a request that waits elsewhere: resume is called when it is
+ * done, with ctx->share_rc as NGX_OK or NGX_ERROR, and sets ctx->share_waits
+ * to 0.
+ */
+ngx_int_t ngx_http_intuit_share_first(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id,
+    void (*resume)(ngx_http_request_t *r));
+
+/*
  * Writes a session that is in the zone already, or ends n of them; resume is
  * called when that is done, with ctx->share_rc as NGX_OK or NGX_ERROR.
  * NGX_AGAIN: parked; NGX_ERROR.  Without a shared store NGX_DECLINED: there
@@ -128,9 +137,9 @@ ngx_int_t ngx_http_intuit_share_saved(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id);
 
 /* Writes what the zone has of a connection by then, and tries it again until
- * that is done. */
+ * that is done; drop: if it has none, the store is to have none, too. */
 void ngx_http_intuit_share_push(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id);
+    const ngx_http_intuit_id_t *id, ngx_uint_t drop);
 
 /*
  * Brings what the store has of a connection (data NULL: nothing) into the

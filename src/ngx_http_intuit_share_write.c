@@ -22,6 +22,7 @@ typedef struct {
     uint64_t                      generation;  /* here, when it was sent */
     uint64_t                      next;        /* there */
     unsigned                      again:1;     /* it has changed meanwhile */
+    unsigned                      drop:1;      /* if the zone has it no more */
 } ngx_http_intuit_share_push_t;
 
 typedef struct {
@@ -385,7 +386,7 @@ ngx_http_intuit_share_adopt(ngx_http_intuit_job_t *job,
 
         if (known) {
             /* lost there */
-            ngx_http_intuit_share_push(provider, id);
+            ngx_http_intuit_share_push(provider, id, 0);
         }
 
         return NGX_OK;
@@ -418,7 +419,7 @@ ngx_http_intuit_share_adopt(ngx_http_intuit_job_t *job,
 
             synced.shared = shared.generation;
             ngx_http_intuit_connection_sync(provider->store, id, &synced);
-            ngx_http_intuit_share_push(provider, id);
+            ngx_http_intuit_share_push(provider, id, 0);
             rc = NGX_OK;
 
         } else {
@@ -429,7 +430,7 @@ ngx_http_intuit_share_adopt(ngx_http_intuit_job_t *job,
     } else if (shared.generation < synced.shared
                || synced.generation != synced.synced)
     {
-        ngx_http_intuit_share_push(provider, id);
+        ngx_http_intuit_share_push(provider, id, 0);
     }
 
     ngx_intuit_cleanse(plain.data, plain.len);
@@ -502,7 +503,7 @@ ngx_http_intuit_share_take(ngx_http_intuit_job_t *job,
 
 void
 ngx_http_intuit_share_push(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id)
+    const ngx_http_intuit_id_t *id, ngx_uint_t drop)
 {
     ngx_http_intuit_share_push_t  *push;
 
@@ -510,6 +511,7 @@ ngx_http_intuit_share_push(ngx_http_intuit_provider_t *provider,
 
     if (push != NULL) {
         push->again = 1;
+        push->drop = (drop != 0);
         return;
     }
 
@@ -520,6 +522,7 @@ ngx_http_intuit_share_push(ngx_http_intuit_provider_t *provider,
 
     push->provider = provider;
     push->id = *id;
+    push->drop = (drop != 0);
     push->delay = NGX_HTTP_INTUIT_SHARE_RETRY / 2;
 
     push->timer.handler = ngx_http_intuit_share_push_timer;
@@ -606,6 +609,11 @@ ngx_http_intuit_share_push_send(ngx_http_intuit_job_t *job)
     rc = ngx_http_intuit_connection_load(push->provider->store, &push->id,
                                          job->pool, &c, &push->generation);
     if (rc == NGX_DECLINED) {
+
+        if (!push->drop) {
+            /* what this host does not know others may */
+            return NGX_OK;
+        }
 
         ngx_str_set(&ask.args[0], "DEL");
         ask.nargs = 2;

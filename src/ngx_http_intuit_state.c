@@ -495,7 +495,7 @@ ngx_http_intuit_state_sync(ngx_http_intuit_provider_t *provider,
     ngx_http_intuit_state_flush_t  *flush;
 
     if (provider->redis) {
-        ngx_http_intuit_share_push(provider, id);
+        ngx_http_intuit_share_push(provider, id, drop);
     }
 
     if (provider->state_path == NULL) {

@@ -97,7 +97,7 @@ EOC
 my $realm = '9130347957983546';
 my $api = "/v3/company/-/companyinfo/$realm";
 
-my ($t, $b) = hosts(2, $conf, values => { STORE => $dir, CA => 'good',
+my ($t, $b, $c) = hosts(3, $conf, values => { STORE => $dir, CA => 'good',
     TLS => $s->port('tls') });
 
 my $jar = $t->signed_in(realm => $realm);
@@ -114,9 +114,15 @@ cmp_ok($redis->command('INFO', 'stats') =~ /total_connections_received:(\d+)/ &&
 
 # what one host forgets the other one does not use
 
-is($t->post('/disconnect', "realm=$realm")->status, 200, 'a disconnect on one host');
-ok($b->wait_until(sub { $b->get($api, -jar => $jar)->status != 200 }, 3),
-    'is one on the other');
+is($c->post('/disconnect', "realm=$realm")->status, 200,
+    'a disconnect on a host that had never seen the company');
+is($t->sim->count(kind => 'revoke'), 1, '... has it revoked at Intuit');
+
+for my $host ($t, $b) {
+    ok($host->wait_until(sub { $host->get($api, -jar => $jar)->status != 200 }),
+        "... and is one on $host->{label}");
+}
+
 like($b->get($api, -jar => $jar, -json => 1)->body, qr/reconnect_required|not_connected/,
     '... which says what is to be done');
 
