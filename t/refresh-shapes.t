@@ -46,6 +46,7 @@ http {
         redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
         allow_realm         any;
         probe               off;
+        refresh_keepalive   0;      # the tokens of an earlier login are not asked for
     }
 
     server {

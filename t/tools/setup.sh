@@ -102,7 +102,7 @@ need_for_analyse() {
 
 need_for_deb() {
     need_for_build
-    need dpkg-dev        command_missing dpkg-buildpackage
+    need build-essential  file_missing   /usr/share/doc/build-essential
     need debhelper       command_missing dh
     need fakeroot        command_missing fakeroot
     need lowdown         command_missing lowdown
