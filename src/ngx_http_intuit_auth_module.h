@@ -334,6 +334,7 @@ struct ngx_http_intuit_ctx_s {
 
     unsigned                     failed:1;
     unsigned                     parked:1;
+    unsigned                     stale:1;      /* time went by since a load */
     unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */
     unsigned                     joined:1;     /* callback: job was begun */
@@ -564,6 +565,15 @@ ngx_int_t ngx_http_intuit_quota_id(ngx_http_intuit_id_t *id,
  */
 ngx_http_intuit_quota_t *ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session);
+
+/*
+ * 1: the client's body is to be read before what is good for the moment only is
+ * taken: a slot, a token.  Whoever holds it back could bunch requests.
+ */
+ngx_uint_t ngx_http_intuit_limit_body(ngx_http_request_t *r);
+
+/* PRECONTENT: reads it and runs the handler again; what that returns now. */
+ngx_int_t ngx_http_intuit_limit_read(ngx_http_request_t *r);
 
 /*
  * PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
