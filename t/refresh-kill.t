@@ -165,8 +165,8 @@ sub worker_killed {
 
     $t->replaced or die "no new worker";
 
-    # the dead one's time is up
-    forward(1);
+    # Intuit's time to answer is up; others go on at once
+    forward(1) if $lost;
 
     my %status = map { ($_ ? $_->status : 0) => 1 }
         map { scalar $_->response } @clients;
