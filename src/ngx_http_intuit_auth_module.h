@@ -45,7 +45,7 @@
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
-#define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_WAITERS_MAX    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 
 /* format= of intuit_status; 0: there is none */
@@ -313,6 +313,7 @@ struct ngx_http_intuit_ctx_s {
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
+    ngx_uint_t                  *share;        /* of the places, counted */
     ngx_event_t                  wake;
     ngx_uint_t                 (*ready)(ngx_http_intuit_ctx_t *ctx);
     void                       (*resume)(ngx_http_request_t *r);
