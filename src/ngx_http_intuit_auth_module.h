@@ -285,6 +285,7 @@ typedef struct {
     ngx_http_intuit_store_t     *store;        /* where that is */
     const char                  *status;       /* a word; NULL: none */
     ngx_uint_t                   states;       /* upstream's, before */
+    ngx_http_intuit_quota_state_e  taken;      /* by what goes upstream */
     unsigned                     waiting:1;    /* parked, or just woken */
     unsigned                     sent:1;       /* 429 would be Intuit's */
 } ngx_http_intuit_limit_t;

@@ -30,6 +30,9 @@ static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_intuit_limit_filter(ngx_http_request_t *r);
+#if (NGX_HTTP_CACHE)
+static void ngx_http_intuit_limit_unspent(ngx_http_request_t *r);
+#endif
 static ngx_int_t ngx_http_intuit_limit_held(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_limit_hold(ngx_http_request_t *r,
@@ -257,6 +260,8 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     /* a slot is for one request: a replay needs another */
 
+    ctx->limit.taken = quota->state;
+
     quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
     quota->rc = NGX_DECLINED;
 
@@ -405,6 +410,14 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 {
     ngx_http_intuit_ctx_t  *ctx;
 
+#if (NGX_HTTP_CACHE)
+
+    if (r->cached && r == r->main) {
+        ngx_http_intuit_limit_unspent(r);
+    }
+
+#endif
+
     if (r->headers_out.status != NGX_HTTP_TOO_MANY_REQUESTS
         || r->upstream == NULL
         || r->upstream->headers_in.status_n != NGX_HTTP_TOO_MANY_REQUESTS
@@ -426,6 +439,34 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 
     return ngx_http_next_header_filter(r);
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/* from a cache: and not even in the background is Intuit asked */
+
+static void
+ngx_http_intuit_limit_unspent(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL
+        || !ctx->limit.sent
+        || (r->upstream->cache_status != NGX_HTTP_CACHE_HIT
+            && r->upstream->cache_status != NGX_HTTP_CACHE_UPDATING))
+    {
+        return;
+    }
+
+    ctx->limit.sent = 0;
+    ctx->limit.quota.state = ctx->limit.taken;
+
+    ngx_http_intuit_limit_release(ctx);
+}
+
+#endif
 
 
 /* Intuit documents no Retry-After, and says: a minute */
