@@ -45,7 +45,7 @@
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
-#define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_WAITERS_MAX    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 
 /* format= of intuit_status; 0: there is none */
@@ -107,6 +107,9 @@ typedef enum {
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
     NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
     NGX_HTTP_INTUIT_E_QUOTA,                  /* too many wait for a slot */
+    NGX_HTTP_INTUIT_E_API_REFUSED,            /* a 401 that cannot be shown */
+    NGX_HTTP_INTUIT_E_API_DOWN,               /* nginx's 502 and 504 */
+    NGX_HTTP_INTUIT_E_API_TIMEOUT,
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -282,6 +285,7 @@ typedef struct {
     ngx_http_intuit_store_t     *store;        /* where that is */
     const char                  *status;       /* a word; NULL: none */
     ngx_uint_t                   states;       /* upstream's, before */
+    ngx_http_intuit_quota_state_e  taken;      /* by what goes upstream */
     unsigned                     waiting:1;    /* parked, or just woken */
     unsigned                     sent:1;       /* 429 would be Intuit's */
 } ngx_http_intuit_limit_t;
@@ -313,6 +317,7 @@ struct ngx_http_intuit_ctx_s {
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
+    ngx_uint_t                  *share;        /* of the places, counted */
     ngx_event_t                  wake;
     ngx_uint_t                 (*ready)(ngx_http_intuit_ctx_t *ctx);
     void                       (*resume)(ngx_http_request_t *r);
@@ -334,10 +339,13 @@ struct ngx_http_intuit_ctx_s {
 
     unsigned                     failed:1;
     unsigned                     parked:1;
+    unsigned                     stale:1;      /* time went by since a load */
     unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */
     unsigned                     joined:1;     /* callback: job was begun */
     unsigned                     held:1;       /* the API's answer is */
+    unsigned                     unread:1;     /* ... and nobody can read it */
+    unsigned                     instead:1;    /* ours for nginx's answer */
     unsigned                     cured:1;      /* a refresh was waited for */
     unsigned                     replayed:1;   /* the request was sent again */
 };
@@ -366,10 +374,8 @@ ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(ngx_http_request_t *r,
 ngx_uint_t ngx_http_intuit_own_uri(ngx_http_request_t *r,
     const ngx_http_intuit_ctx_t *ctx);
 
-/*
- * Looks the session cookie of this provider up (once a request).
- * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know.
- */
+/* Looks the session cookie of this provider up (once a request).
+ * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know. */
 ngx_int_t ngx_http_intuit_identify(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view);
 
@@ -508,11 +514,9 @@ ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
-/*
- * The path as upstream will get it, its arguments, and the company in it ("-":
+/* The path as upstream will get it, its arguments, and the company in it ("-":
  * to be filled in).  NGX_OK; NGX_DECLINED: it can be read in more than one
- * way; NGX_ABORT: it is no company's; NGX_ERROR.
- */
+ * way; NGX_ABORT: it is no company's; NGX_ERROR. */
 ngx_int_t ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
     ngx_str_t *args, ngx_str_t *id);
 
@@ -565,10 +569,15 @@ ngx_int_t ngx_http_intuit_quota_id(ngx_http_intuit_id_t *id,
 ngx_http_intuit_quota_t *ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session);
 
-/*
- * PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
- * NGX_AGAIN: parked, return it; else what the handler returns.
- */
+/* 1: the client's body is to be read before a slot and a token are taken, which
+ * are good for the moment: who holds it back could bunch requests. */
+ngx_uint_t ngx_http_intuit_limit_body(ngx_http_request_t *r);
+
+/* PRECONTENT: reads it and runs the handler again; what that returns now. */
+ngx_int_t ngx_http_intuit_limit_read(ngx_http_request_t *r);
+
+/* PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
+ * NGX_AGAIN: parked, return it; else what the handler returns. */
 ngx_int_t ngx_http_intuit_limit(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 
@@ -677,6 +686,12 @@ ngx_int_t ngx_http_intuit_fail(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
     const char *reason);
 
+/* For a header filter, instead of an answer of nginx's own that has its status:
+ * sets headers, and the body to be sent.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_fail_instead(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    ngx_str_t *body);
+
 /* 405 with an Allow header ("GET, POST"). */
 ngx_int_t ngx_http_intuit_method_not_allowed(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const char *allow);
@@ -696,6 +711,10 @@ const char *ngx_http_intuit_error_name(ngx_http_intuit_error_e error);
  */
 ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body);
+
+/* The headers of such an answer alone.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_send_instead(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type, ngx_str_t *body);
 
 /* As above, with Location and an empty body; url is absolute, or relative to
  * this request. */

@@ -293,8 +293,9 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
 
 
 /*
- * With state_path the connection stays as an ended one without tokens: a file
- * that was only left alone would bring the old tokens back at a restart.
+ * With state_path the connection stays as an ended one without tokens, and
+ * with the time, which ends all consents before: a file that was only left
+ * alone would bring the old tokens back at a restart.
  */
 
 static ngx_int_t
@@ -320,6 +321,7 @@ ngx_http_intuit_disconnect_bury(ngx_http_request_t *r,
 
         c.realm = *realm;
         c.dead = 1;
+        c.current.issued = ngx_time();
         ngx_str_set(&c.error, "disconnected");
 
         if (ngx_intuit_connection_encode(r->pool, &c, &encoded) != NGX_OK) {

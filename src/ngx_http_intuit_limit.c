@@ -3,11 +3,12 @@
  * only what would wait for too long is refused; Intuit's own 429 holds the
  * company up.
  *
- *   ask (with the load)  ->  limit -> wait -> ask once more -> go
+ *   (body ->)  ask (with the load)  ->  limit -> wait -> ask once more -> go
  *
  * The slot is reserved under the lock that the load of the connection takes
- * anyway.  It is asked for when nothing else can refuse the request; a slot
- * that was not used after all is given back when the request ends.
+ * anyway.  It is asked for when nothing else can refuse the request, and its
+ * body is here; a slot that was not used after all is given back when the
+ * request ends.
  */
 
 #include "ngx_http_intuit_auth_module.h"
@@ -19,6 +20,7 @@
 
 
 static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
+static void ngx_http_intuit_limit_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_limit_delay(ngx_http_request_t *r,
@@ -28,10 +30,16 @@ static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_intuit_limit_filter(ngx_http_request_t *r);
+#if (NGX_HTTP_CACHE)
+static void ngx_http_intuit_limit_unspent(ngx_http_request_t *r);
+#endif
 static ngx_int_t ngx_http_intuit_limit_held(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_limit_hold(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_int_t seconds);
+
+
+extern ngx_module_t  ngx_http_proxy_module;
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -66,7 +74,8 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
 
     if (ilcf->proxy != provider
         || ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_OFF
-        || r != r->main)
+        || r != r->main
+        || ngx_http_intuit_limit_body(r))
     {
         return NULL;
     }
@@ -139,6 +148,63 @@ ngx_http_intuit_limit_batch(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_http_intuit_limit_body(ngx_http_request_t *r)
+{
+    ngx_http_upstream_conf_t    *ucf;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    if (r->request_body
+        || r->discard_body
+        || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+    {
+        return 0;
+    }
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    /* what the proxy module's own configuration begins with */
+    ucf = ngx_http_get_module_loc_conf(r, ngx_http_proxy_module);
+
+    return ilcf->limit->mode != NGX_HTTP_INTUIT_LIMIT_OFF
+           && ucf->request_buffering;
+}
+
+
+ngx_int_t
+ngx_http_intuit_limit_read(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_intuit_limit_arrived);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_intuit_limit_arrived(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    ctx->stale = 1;
+
+    /* a cache or an error_page may let go of one that is in a file */
+    r->preserve_body = 1;
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
 ngx_int_t
 ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
@@ -193,6 +259,8 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     }
 
     /* a slot is for one request: a replay needs another */
+
+    ctx->limit.taken = quota->state;
 
     quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
     quota->rc = NGX_DECLINED;
@@ -262,6 +330,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         == NGX_OK)
     {
         ctx->limit.waiting = 1;
+        ctx->stale = 1;
         return NGX_AGAIN;
     }
 
@@ -341,6 +410,14 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 {
     ngx_http_intuit_ctx_t  *ctx;
 
+#if (NGX_HTTP_CACHE)
+
+    if (r->cached && r == r->main) {
+        ngx_http_intuit_limit_unspent(r);
+    }
+
+#endif
+
     if (r->headers_out.status != NGX_HTTP_TOO_MANY_REQUESTS
         || r->upstream == NULL
         || r->upstream->headers_in.status_n != NGX_HTTP_TOO_MANY_REQUESTS
@@ -362,6 +439,34 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 
     return ngx_http_next_header_filter(r);
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/* from a cache: and not even in the background is Intuit asked */
+
+static void
+ngx_http_intuit_limit_unspent(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL
+        || !ctx->limit.sent
+        || (r->upstream->cache_status != NGX_HTTP_CACHE_HIT
+            && r->upstream->cache_status != NGX_HTTP_CACHE_UPDATING))
+    {
+        return;
+    }
+
+    ctx->limit.sent = 0;
+    ctx->limit.quota.state = ctx->limit.taken;
+
+    ngx_http_intuit_limit_release(ctx);
+}
+
+#endif
 
 
 /* Intuit documents no Retry-After, and says: a minute */

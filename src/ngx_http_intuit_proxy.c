@@ -10,7 +10,7 @@
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_again(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
@@ -67,6 +67,13 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return ngx_http_intuit_proxy_end(r, rc);
     }
 
+    if (ctx->stale) {
+        rc = ngx_http_intuit_proxy_again(r, ctx, ilcf);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     rc = ilcf->realm ? ngx_http_intuit_proxy_realm(r, ctx, ilcf)
                      : ngx_http_intuit_proxy_view(r, ctx, ilcf);
 
@@ -86,6 +93,10 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ngx_http_intuit_limit_body(r)) {
+        return ngx_http_intuit_limit_read(r);
     }
 
     rc = ngx_http_intuit_proxy_peer(r, ctx);
@@ -135,10 +146,6 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         rc = ngx_http_intuit_identify(r, ilcf->proxy, &ctx->api);
     }
 
-    if (rc == NGX_OK && ctx->limit.waiting) {
-        rc = ngx_http_intuit_proxy_again(r, ctx);
-    }
-
     if (rc == NGX_OK) {
         return NGX_OK;
     }
@@ -152,35 +159,43 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 }
 
 
-/* what was loaded before the wait is old by now, and so is the slot */
+/*
+ * What was loaded before a wait is old by now; and he who was let in may have
+ * signed out.  NGX_OK, or what the handler returns.
+ */
 
 static ngx_int_t
-ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_loc_conf_t *ilcf)
 {
-    ngx_int_t                  rc;
-    ngx_http_intuit_id_t       id;
-    ngx_http_intuit_loaded_t  *loaded;
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
 
-    loaded = &ctx->api.loaded;
+    ctx->stale = 0;
+    ctx->api.provider = NULL;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider,
-                                 &loaded->connection.realm)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    provider = ctx->auth.provider;
+
+    if (provider == NULL || ctx->auth.rc != NGX_OK) {
+        return NGX_OK;
     }
 
-    rc = ngx_http_intuit_connection_reserve(ctx->api.provider->store, &id,
-                               r->pool, &loaded->connection,
-                               &loaded->generation,
-                               ngx_http_intuit_limit_ask(r, ctx->api.provider,
-                                                         0));
+    ctx->auth.provider = NULL;
 
-    /* disconnected meanwhile */
+    rc = ngx_http_intuit_identify(r, provider, &ctx->auth);
 
-    loaded->has_connection = (rc == NGX_OK);
+    if (rc == NGX_OK
+        || (rc == NGX_DECLINED && ilcf->mode == NGX_HTTP_INTUIT_MODE_VERIFY))
+    {
+        return NGX_OK;
+    }
 
-    return rc == NGX_DECLINED ? NGX_OK : rc;
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_DECLINED
+                              ? NGX_HTTP_INTUIT_E_LOGIN_REQUIRED
+                              : NGX_HTTP_INTUIT_E_STORE, NULL);
+
+    return ngx_http_intuit_proxy_end(r, rc);
 }
 
 

@@ -32,9 +32,9 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000007
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000008
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       7
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       8
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -85,6 +85,8 @@ typedef struct {
     time_t                          expires;     /* the token; 0: none */
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    ngx_pid_t                       pid;         /* the owner's process */
+    time_t                          asking;      /* ... Intuit, until */
     time_t                          uncured;     /* when; 0: never */
     size_t                          len;
     u_char                          data[1];
