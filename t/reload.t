@@ -3,6 +3,8 @@
 # A reload costs nobody a login: sessions and connections stay, and so does
 # whoever is on the way to Intuit, or whose code is being exchanged by a
 # worker that is about to end.
+#
+# Rows: CK-12 NGX-W2 F-RLD-01 F-RLD-02 F-RLD-03 F-RLD-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

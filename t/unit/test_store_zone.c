@@ -1,5 +1,7 @@
 /*
  * The zone: made, taken over by a reload, refused, verified.
+ *
+ * Rows: F-SHM-04 F-RLD-06
  */
 
 #include <signal.h>
