@@ -4,6 +4,8 @@
 # crashes takes nobody's session along.  Workers without a master go on serving;
 # a second nginx does not start beside them (its port is taken) and does them no
 # harm; once they have ended it starts, and the company is connected, by its file.
+#
+# Rows: F-PRC-02 F-PRC-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

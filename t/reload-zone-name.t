@@ -3,6 +3,8 @@
 # A reload that gives the zone another name would have an empty one, of which
 # core says nothing.  The promise: companies that are in no file are not lost by
 # it, and what is dropped is said.
+#
+# Rows: F-RLD-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

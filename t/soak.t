@@ -8,6 +8,8 @@
 #
 # TEST_SOAK is how many seconds it lasts: 20 minutes in "make test-all", 20 seconds
 # otherwise.
+#
+# Rows: F-ABU-09 F-ABU-10
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
