@@ -4,7 +4,7 @@
 # that holds no connection, or leave the module loaded and unused: nothing
 # crashes, and what was dropped is said.
 #
-# Rows: LES-26 F-RLD-02 F-RLD-03
+# Rows: NGX-S2 LES-26 F-RLD-02 F-RLD-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
