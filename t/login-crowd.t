@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::Intuit;
 
-my $N = $ENV{TEST_ALL} ? 3000 : 200;
+my $N = $ENV{TEST_ALL} ? 1000 : 200;
 my @users = qw(ada@example.com bob@example.com mallory@evil.example);
 
 my $t = Test::Intuit->new();
