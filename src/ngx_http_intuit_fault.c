@@ -216,7 +216,9 @@ ngx_http_intuit_fault_tid(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
+            /* for want of memory a line may be half there */
+
+            if (h[i].hash && ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
                 ngx_intuit_log_safe(r->pool, &h[i].value, 64, &ctx->tid);
             }
         }

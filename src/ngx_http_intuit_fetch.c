@@ -373,6 +373,11 @@ ngx_http_intuit_fetch_answer(ngx_http_request_t *sr,
             i = 0;
         }
 
+        if (h[i].hash == 0) {
+            /* for want of memory half there */
+            continue;
+        }
+
         if (h[i].key.len == sizeof("intuit_tid") - 1
             && ngx_strncasecmp(h[i].key.data, (u_char *) "intuit_tid",
                                sizeof("intuit_tid") - 1)

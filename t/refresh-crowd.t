@@ -6,6 +6,8 @@
 # exactly one, and a thousand answers with the new token.  Also while the token
 # endpoint is slow, while nginx reloads, while the client that started it goes
 # away, and while the worker that is at it is killed.
+#
+# Rows: TK-16 F-ABU-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # Intuit is asked no more often than it must be, and what Intuit holds valid is
 # what the module has: in its zone, and in its files after everything was
 # killed.  Lost is only what had not arrived, and then the log says so.
+#
+# Rows: TK-17 F-PRC-01 F-DSK-02 F-DSK-05
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

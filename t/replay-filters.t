@@ -6,6 +6,8 @@
 # answer.  Answers of two companies are never one in a cache.
 # The attack: a client gets an answer made of both; a 401 stays in the cache; the
 # first company's books for everybody who writes "-".
+#
+# Rows: BF-12 NGX-I6
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # promise: the zone is built again from what is in it; every company stays
 # connected with the tokens that Intuit gave last, and who was signed in stays
 # so.  Nothing of the kind is in a release.
+#
+# Rows: F-PRC-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,6 +1,8 @@
 /*
  * The promise: sealed bytes open only with their key, unaltered, and for the
  * purpose they were sealed for; base64url has one spelling for each value.
+ *
+ * Rows: CK-12 LES-08 LES-21 LES-25
  */
 
 #include "test.h"

@@ -1,5 +1,7 @@
 /*
  * Cookies, media types, identity headers, e-mail rules, escaping.
+ *
+ * Rows: BF-02 CK-07 LES-04 LES-18
  */
 
 #include <stdlib.h>

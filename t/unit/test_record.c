@@ -1,5 +1,7 @@
 /*
  * Records: what goes in comes out, and nothing else is taken for a record.
+ *
+ * Rows: LES-21
  */
 
 #include <stdlib.h>
