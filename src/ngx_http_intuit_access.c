@@ -538,6 +538,30 @@ ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
 }
 
 
+ngx_int_t
+ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm)
+{
+    ngx_intuit_tag_t  tag;
+
+    if (ngx_intuit_memo_get(provider->connection_ids, realm, &tag, id->data)
+        == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_intuit_store_id(id, "connection", provider, realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_intuit_memo_put(provider->connection_ids, &tag, id->data);
+
+    return NGX_OK;
+}
+
+
 ngx_uint_t
 ngx_http_intuit_cross_site(ngx_http_request_t *r)
 {

@@ -21,6 +21,7 @@
 #include "ngx_intuit_json.h"
 #include "ngx_intuit_jwks.h"
 #include "ngx_intuit_jwt.h"
+#include "ngx_intuit_memo.h"
 #include "ngx_intuit_oauth2.h"
 #include "ngx_intuit_record.h"
 #include "ngx_intuit_text.h"
@@ -181,6 +182,7 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    tries_name;   /* cookie_name "-tries" */
     u_char                       identity[NGX_INTUIT_HASH_LEN];
     ngx_intuit_digest_t         *session_ids;  /* of cookies */
+    ngx_intuit_memo_t           *connection_ids; /* of realms */
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
     ngx_intuit_key_t            *state_keys;   /* derived, one per key */
@@ -381,16 +383,18 @@ const ngx_intuit_pair_t *ngx_http_intuit_view_pair(
 /*
  * Identifiers in the store: SHA-256 over kind, the provider's identity and
  * value, so that no provider's records answer to another's secret.
- * Kinds: "connection" (realm), "login" (state),
- * "probe" ("").  NGX_OK or NGX_ERROR.
+ * Kinds: "login" (state), "probe" ("").  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_store_id(ngx_http_intuit_id_t *id,
     const char *kind, const ngx_http_intuit_provider_t *provider,
     const ngx_str_t *value);
 
-/* The same for a session, by its cookie's value.  NGX_OK or NGX_ERROR. */
+/* The same for a session, by its cookie's value, and for a connection, by its
+ * realm: those are asked for again and again.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
     const ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie);
+ngx_int_t ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm);
 
 /* 1: an unsafe method that a page of another site sent (Sec-Fetch-Site, else
  * Origin against Host). */

@@ -231,9 +231,7 @@ ngx_http_intuit_disconnect_load(ngx_http_request_t *r,
     ngx_http_intuit_id_t     id;
     ngx_intuit_connection_t  import;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -269,9 +267,7 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
     ngx_int_t             rc;
     ngx_http_intuit_id_t  id;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 

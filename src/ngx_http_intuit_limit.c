@@ -221,7 +221,7 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
 
     realm = &ctx->api.loaded.connection.realm;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider, realm)
+    if (ngx_http_intuit_connection_id(&id, ctx->api.provider, realm)
         != NGX_OK
         || ngx_http_intuit_quota_id(&quota->id, ctx->api.provider, realm)
            != NGX_OK)

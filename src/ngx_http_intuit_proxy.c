@@ -163,8 +163,8 @@ ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     loaded = &ctx->api.loaded;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider,
-                                 &loaded->connection.realm)
+    if (ngx_http_intuit_connection_id(&id, ctx->api.provider,
+                                      &loaded->connection.realm)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -217,7 +217,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     if (ngx_intuit_realm_valid(&realm)) {
 
-        if (ngx_http_intuit_store_id(&id, "connection", ilcf->proxy, &realm)
+        if (ngx_http_intuit_connection_id(&id, ilcf->proxy, &realm)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -32,9 +32,8 @@ ngx_http_intuit_replay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     view = &ctx->api;
     ctx->refresh_status = "refused";
 
-    if (ngx_http_intuit_store_id(&ctx->connection, "connection",
-                                 view->provider,
-                                 &view->loaded.connection.realm)
+    if (ngx_http_intuit_connection_id(&ctx->connection, view->provider,
+                                      &view->loaded.connection.realm)
         != NGX_OK)
     {
         return NGX_DECLINED;

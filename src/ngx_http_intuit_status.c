@@ -333,9 +333,7 @@ ngx_http_intuit_status_refresh(ngx_http_request_t *r,
 
     ngx_memzero(view, sizeof(ngx_http_intuit_view_t));
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

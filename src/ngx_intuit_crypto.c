@@ -6,6 +6,7 @@
  */
 
 #include "ngx_intuit_crypto.h"
+#include "ngx_intuit_memo.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -30,8 +31,9 @@
 
 
 struct ngx_intuit_digest_s {
-    EVP_MD_CTX  *begun;
-    EVP_MD_CTX  *work;
+    EVP_MD_CTX         *begun;
+    EVP_MD_CTX         *work;
+    ngx_intuit_memo_t  *memo;
 };
 
 
@@ -140,6 +142,7 @@ ngx_intuit_digest_create(ngx_pool_t *pool, const ngx_str_t *beginning)
     digest = cln->data;
     digest->begun = EVP_MD_CTX_new();
     digest->work = EVP_MD_CTX_new();
+    digest->memo = ngx_intuit_memo_create(pool);
 
     cln->handler = ngx_intuit_digest_free;
 
@@ -148,6 +151,7 @@ ngx_intuit_digest_create(ngx_pool_t *pool, const ngx_str_t *beginning)
 
     if (digest->begun == NULL
         || digest->work == NULL
+        || digest->memo == NULL
         || EVP_DigestInit_ex(digest->begun, EVP_sha256(), NULL) != 1
         || EVP_DigestUpdate(digest->begun, block, sizeof(block)) != 1)
     {
@@ -173,6 +177,12 @@ ngx_int_t
 ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
     const ngx_str_t *value)
 {
+    ngx_intuit_tag_t  tag;
+
+    if (ngx_intuit_memo_get(digest->memo, value, &tag, out) == NGX_OK) {
+        return NGX_OK;
+    }
+
     if (EVP_MD_CTX_copy_ex(digest->work, digest->begun) != 1
         || EVP_DigestUpdate(digest->work, value->data, value->len) != 1
         || EVP_DigestFinal_ex(digest->work, out, NULL) != 1)
@@ -180,6 +190,8 @@ ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
         ERR_clear_error();
         return NGX_ERROR;
     }
+
+    ngx_intuit_memo_put(digest->memo, &tag, out);
 
     return NGX_OK;
 }

@@ -47,8 +47,9 @@ ngx_int_t ngx_intuit_hash(u_char out[NGX_INTUIT_HASH_LEN],
 /*
  * SHA-256 over 64 bytes that are always the same, the beginning filled up with
  * zeros, and a value: cheap for what is asked with each request, since the
- * first block is done beforehand.  beginning->len is 64 at most.  It lives as
- * long as the pool.  NULL: no memory.
+ * first block is done beforehand, and what was asked for lately is remembered
+ * (ngx_intuit_memo.h).  beginning->len is 64 at most.  It lives as long as the
+ * pool.  NULL: no memory.
  */
 ngx_intuit_digest_t *ngx_intuit_digest_create(ngx_pool_t *pool,
     const ngx_str_t *beginning);
