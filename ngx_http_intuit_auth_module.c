@@ -563,7 +563,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         ngx_http_intuit_store_durable(imcf->store);
     }
 
-    if (ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
+    if (ngx_http_intuit_cookie_names(cf, imcf) != NGX_OK
+        || ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
         || ngx_http_intuit_servers_init(cf) != NGX_OK
         || ngx_http_intuit_add_handlers(cf) != NGX_OK)
     {
@@ -908,7 +909,7 @@ ngx_http_intuit_init_module(ngx_cycle_t *cycle)
 
     /* nothing that a file holds may end a running nginx */
 
-    return NGX_OK;
+    return ngx_http_intuit_clean_init(cycle, imcf);
 }
 
 

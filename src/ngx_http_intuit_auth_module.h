@@ -225,6 +225,9 @@ typedef struct {
     ngx_uint_t                   keep_id_token;
     ngx_uint_t                   token_used;   /* $intuit_access_token */
     ngx_uint_t                   status;       /* there is an intuit_status */
+    ngx_array_t                  cookie_names; /* ngx_intuit_cookie_name_t */
+    ngx_array_t                  sent;         /* ngx_uint_t: variables of what
+                                                * the client has sent */
 } ngx_http_intuit_main_conf_t;
 
 typedef struct {
@@ -778,6 +781,13 @@ ngx_uint_t ngx_http_intuit_cookie_set_here(const ngx_table_elt_t *h);
 
 ngx_int_t ngx_http_intuit_clean_request(ngx_http_request_t *r,
     ngx_uint_t what, const ngx_str_t *bearer);
+
+/* What it needs to know: the names of our cookies, once the providers are
+ * complete, and then the variables that hold what it takes away. */
+ngx_int_t ngx_http_intuit_cookie_names(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf);
+ngx_int_t ngx_http_intuit_clean_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf);
 
 
 #endif /* _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_ */
