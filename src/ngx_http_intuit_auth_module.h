@@ -272,7 +272,7 @@ typedef struct {
 
 /* who the request is, for one provider */
 typedef struct {
-    ngx_http_intuit_provider_t  *provider;     /* NULL: not looked up yet */
+    ngx_http_intuit_provider_t  *provider;
     ngx_int_t                    rc;           /* NGX_OK signed in;
                                                 * NGX_DECLINED anonymous;
                                                 * NGX_ERROR cannot know */
@@ -300,8 +300,9 @@ typedef struct {
 } ngx_http_intuit_said_t;
 
 struct ngx_http_intuit_ctx_s {
-    ngx_http_intuit_view_t       auth;         /* of auth_intuit */
-    ngx_http_intuit_view_t       api;          /* of intuit_proxy */
+    ngx_http_intuit_view_t      *auth;         /* of auth_intuit, and of */
+    ngx_http_intuit_view_t      *api;          /* intuit_proxy, maybe the same;
+                                                * NULL: not looked up yet */
     ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
     ngx_str_t                    args;         /* before it was overwritten */
     ngx_http_intuit_cookies_t    cookies;      /* before they were cleaned */
@@ -372,11 +373,16 @@ ngx_uint_t ngx_http_intuit_own_uri(ngx_http_request_t *r,
     const ngx_http_intuit_ctx_t *ctx);
 
 /*
- * Looks the session cookie of this provider up (once a request).
- * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know.
+ * Looks the session cookie of this provider up (once a request: *view is what
+ * was found before, or NULL).  NGX_OK signed in, NGX_DECLINED anonymous,
+ * NGX_ERROR cannot know; then *view may be what it was.
  */
 ngx_int_t ngx_http_intuit_identify(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view);
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t **view);
+
+/* One that nothing was found for yet.  NULL: no memory. */
+ngx_http_intuit_view_t *ngx_http_intuit_view_create(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
 
 /* The pair that serves a view now: the connection's current one, or the
  * session's own.  NULL: none. */

@@ -157,7 +157,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
     ngx_int_t                rc;
     ngx_str_t                text;
     ngx_uint_t               i;
-    ngx_http_intuit_view_t   view;
+    ngx_http_intuit_view_t  *view;
 
     ngx_str_null(realm);
     ngx_str_null(token);
@@ -203,7 +203,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
 
     /* the company of the session */
 
-    view.provider = NULL;
+    view = NULL;
 
     rc = ngx_http_intuit_identify(r, provider, &view);
 
@@ -211,7 +211,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
         return rc;
     }
 
-    *realm = view.loaded.session.realm;
+    *realm = view->loaded.session.realm;
 
     return realm->len ? NGX_OK : NGX_DECLINED;
 }

@@ -382,7 +382,7 @@ ngx_http_intuit_fault_log(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
                   fault->message.len ? ", \"" : "", &fault->message,
                   fault->detail.len ? ": " : "", &fault->detail,
                   fault->message.len ? "\"" : "",
-                  &ctx->api.loaded.connection.realm, &ctx->tid);
+                  &ctx->api->loaded.connection.realm, &ctx->tid);
 }
 
 
@@ -392,7 +392,7 @@ ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
 {
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit API does not take this app for this company, code "

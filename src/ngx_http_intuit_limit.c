@@ -214,16 +214,16 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_id_t      id;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = ngx_http_intuit_limit_ask(r, ctx->api.provider, 0);
+    quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
     if (quota == NULL) {
         return NGX_ERROR;
     }
 
-    realm = &ctx->api.loaded.connection.realm;
+    realm = &ctx->api->loaded.connection.realm;
 
-    if (ngx_http_intuit_connection_id(&id, ctx->api.provider, realm)
+    if (ngx_http_intuit_connection_id(&id, ctx->api->provider, realm)
         != NGX_OK
-        || ngx_http_intuit_quota_id(&quota->id, ctx->api.provider, realm)
+        || ngx_http_intuit_quota_id(&quota->id, ctx->api->provider, realm)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -248,7 +248,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit delaying request%s, wait: %M ms, realm \"%V\"",
                       dry_run ? ", dry run" : "", wait,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 
     if (dry_run) {
@@ -267,7 +267,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ngx_http_intuit_limit_release(ctx);
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_BUSY,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_BUSY,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -286,7 +286,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit limiting requests%s, next slot in %M ms, "
                   "realm \"%V\"", dry_run ? ", dry run" : "", wait,
-                  &ctx->api.loaded.connection.realm);
+                  &ctx->api->loaded.connection.realm);
 
     if (dry_run) {
         ctx->limit.status = "REJECTED_DRY_RUN";
@@ -297,7 +297,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ctx->retry_after = wait / 1000 + 1;
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_QUOTA,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_QUOTA,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -467,6 +467,6 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit quota is used up at Intuit (429): "
                       "nothing is sent for %i s, realm \"%V\"", seconds,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 }

@@ -74,16 +74,16 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (!ctx->api.loaded.has_connection) {
+    if (!ctx->api->loaded.has_connection) {
         return ngx_http_intuit_proxy_fail(r, ilcf->proxy,
                                           NGX_HTTP_INTUIT_E_NOT_CONNECTED,
                                           "there is no connection",
-                                          &ctx->api.loaded.session.realm);
+                                          &ctx->api->loaded.session.realm);
     }
 
     /* what is refused anyway must not cost a refresh */
 
-    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
+    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api->loaded.connection.realm);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -109,7 +109,7 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_intuit_proxy_inject(r, ctx,
-                                     &ctx->api.loaded.connection.current)
+                                     &ctx->api->loaded.connection.current)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -127,9 +127,9 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 {
     ngx_int_t  rc;
 
-    if (ctx->auth.provider == ilcf->proxy) {
+    if (ctx->auth && ctx->auth->provider == ilcf->proxy) {
         ctx->api = ctx->auth;
-        rc = ctx->api.rc;
+        rc = ctx->api->rc;
 
     } else {
         rc = ngx_http_intuit_identify(r, ilcf->proxy, &ctx->api);
@@ -161,19 +161,19 @@ ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     ngx_http_intuit_id_t       id;
     ngx_http_intuit_loaded_t  *loaded;
 
-    loaded = &ctx->api.loaded;
+    loaded = &ctx->api->loaded;
 
-    if (ngx_http_intuit_connection_id(&id, ctx->api.provider,
+    if (ngx_http_intuit_connection_id(&id, ctx->api->provider,
                                       &loaded->connection.realm)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_intuit_connection_reserve(ctx->api.provider->store, &id,
+    rc = ngx_http_intuit_connection_reserve(ctx->api->provider->store, &id,
                                r->pool, &loaded->connection,
                                &loaded->generation,
-                               ngx_http_intuit_limit_ask(r, ctx->api.provider,
+                               ngx_http_intuit_limit_ask(r, ctx->api->provider,
                                                          0));
 
     /* disconnected meanwhile */
@@ -209,8 +209,10 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&ctx->api, sizeof(ngx_http_intuit_view_t));
-    ctx->api.provider = ilcf->proxy;
+    ctx->api = ngx_http_intuit_view_create(r, ilcf->proxy);
+    if (ctx->api == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     e = NGX_HTTP_INTUIT_E_NOT_CONNECTED;
     rc = NGX_DECLINED;
@@ -224,15 +226,15 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         }
 
         rc = ngx_http_intuit_connection_reserve(ilcf->proxy->store, &id,
-                                  r->pool, &ctx->api.loaded.connection,
-                                  &ctx->api.loaded.generation,
+                                  r->pool, &ctx->api->loaded.connection,
+                                  &ctx->api->loaded.generation,
                                   ngx_http_intuit_limit_ask(r, ilcf->proxy,
                                                             0));
     }
 
     if (rc == NGX_OK) {
-        ctx->api.rc = NGX_OK;
-        ctx->api.loaded.has_connection = 1;
+        ctx->api->rc = NGX_OK;
+        ctx->api->loaded.has_connection = 1;
         return NGX_OK;
     }
 
@@ -240,7 +242,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         e = NGX_HTTP_INTUIT_E_STORE;
     }
 
-    ctx->api.rc = rc;
+    ctx->api->rc = rc;
 
     if (rc == NGX_DECLINED && ngx_intuit_realm_valid(&realm)) {
         return ngx_http_intuit_proxy_fail(r, ilcf->proxy, e,
@@ -288,7 +290,7 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e      e;
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
     rc = ngx_http_intuit_api_target(r, &path, &args, &id);
 
     if (rc == NGX_ERROR) {
@@ -415,7 +417,7 @@ ngx_http_intuit_proxy_peer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         return NGX_AGAIN;
     }
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
     rc = ngx_http_intuit_peer_find(r, provider->peer);
 
@@ -512,9 +514,9 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     ngx_int_t                    rc;
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
-    rc = ngx_http_intuit_refresh_view(r, ctx, &ctx->api);
+    rc = ngx_http_intuit_refresh_view(r, ctx, ctx->api);
 
     if (rc == NGX_OK || rc == NGX_AGAIN) {
         return rc;
@@ -538,7 +540,7 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
                               rc == NGX_DECLINED
                               ? "the connection has ended"
                               : "the access token has expired",
-                              &ctx->api.loaded.connection.realm);
+                              &ctx->api->loaded.connection.realm);
 }
 
 

@@ -3,9 +3,12 @@
  *
  *   version (1 byte), kind (1 byte), then the structure's members in their
  *   order: times as 8 bytes (two's complement), flags as one byte, strings as
- *   2 bytes of length and the text, all numbers in network byte order
+ *   2 bytes of length and the text, all numbers in network byte order; a pair
+ *   of tokens is preceded by a flag, and 0 stands for an empty one
  *
- * A change of any record's layout needs a new version.
+ * A change of any record's layout needs a new version.  The last one is read
+ * as well: files of connections outlive an upgrade.  It has no flag before a
+ * pair.
  */
 
 #include <ngx_config.h>
@@ -13,7 +16,8 @@
 #include "ngx_intuit_record.h"
 
 
-#define NGX_INTUIT_RECORD_VERSION       3
+#define NGX_INTUIT_RECORD_VERSION       4
+#define NGX_INTUIT_RECORD_LAST          3
 
 #define NGX_INTUIT_RECORD_CONNECTION    'C'
 #define NGX_INTUIT_RECORD_SESSION       'S'
@@ -37,6 +41,7 @@ typedef struct {
     u_char       *pos;
     u_char       *last;
     ngx_uint_t    failed;
+    ngx_uint_t    version;
 } ngx_intuit_reader_t;
 
 typedef void (*ngx_intuit_record_write_pt)(ngx_intuit_writer_t *w,
@@ -53,6 +58,7 @@ static void ngx_intuit_write_login(ngx_intuit_writer_t *w,
     const void *record);
 static void ngx_intuit_write_pair(ngx_intuit_writer_t *w,
     const ngx_intuit_pair_t *pair);
+static ngx_uint_t ngx_intuit_no_pair(const ngx_intuit_pair_t *pair);
 static void ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind);
 static void ngx_intuit_write_bytes(ngx_intuit_writer_t *w, const u_char *p,
     size_t len);
@@ -64,12 +70,12 @@ static void ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in,
 static ngx_int_t ngx_intuit_read_end(ngx_intuit_reader_t *r);
 static void ngx_intuit_read_pair(ngx_intuit_reader_t *r,
     ngx_intuit_pair_t *pair);
-static u_char *ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len);
+static ngx_inline u_char *ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len);
 static void ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst,
     size_t len);
-static void ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag);
-static void ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t);
-static void ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s);
+static ngx_inline void ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag);
+static ngx_inline void ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t);
+static ngx_inline void ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s);
 
 
 ngx_int_t
@@ -190,6 +196,16 @@ ngx_intuit_write_login(ngx_intuit_writer_t *w, const void *record)
 static void
 ngx_intuit_write_pair(ngx_intuit_writer_t *w, const ngx_intuit_pair_t *pair)
 {
+    u_char  some;
+
+    some = !ngx_intuit_no_pair(pair);
+
+    ngx_intuit_write_bytes(w, &some, 1);
+
+    if (!some) {
+        return;
+    }
+
     ngx_intuit_write_str(w, &pair->access_token);
     ngx_intuit_write_str(w, &pair->refresh_token);
     ngx_intuit_write_str(w, &pair->scope);
@@ -199,6 +215,21 @@ ngx_intuit_write_pair(ngx_intuit_writer_t *w, const ngx_intuit_pair_t *pair)
     ngx_intuit_write_time(w, pair->expires);
     ngx_intuit_write_time(w, pair->refresh_expires);
     ngx_intuit_write_time(w, pair->hard_expires);
+}
+
+
+static ngx_uint_t
+ngx_intuit_no_pair(const ngx_intuit_pair_t *pair)
+{
+    return pair->access_token.len == 0
+           && pair->refresh_token.len == 0
+           && pair->scope.len == 0
+           && pair->sub.len == 0
+           && pair->issued == 0
+           && pair->refreshed == 0
+           && pair->expires == 0
+           && pair->refresh_expires == 0
+           && pair->hard_expires == 0;
 }
 
 
@@ -266,8 +297,6 @@ ngx_intuit_connection_decode(const ngx_str_t *in, ngx_intuit_connection_t *c)
 {
     ngx_intuit_reader_t  r;
 
-    ngx_memzero(c, sizeof(ngx_intuit_connection_t));
-
     ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_CONNECTION);
     ngx_intuit_read_str(&r, &c->realm);
     ngx_intuit_read_str(&r, &c->company);
@@ -290,8 +319,6 @@ ngx_int_t
 ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
 {
     ngx_intuit_reader_t  r;
-
-    ngx_memzero(s, sizeof(ngx_intuit_session_t));
 
     ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_SESSION);
     ngx_intuit_read_time(&r, &s->created);
@@ -340,10 +367,19 @@ ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
     r->pos = in->data;
     r->last = in->len ? in->data + in->len : in->data;
     r->failed = 0;
+    r->version = 0;
 
     p = ngx_intuit_read_bytes(r, 2);
 
-    if (p != NULL && (p[0] != NGX_INTUIT_RECORD_VERSION || p[1] != kind)) {
+    if (p == NULL) {
+        return;
+    }
+
+    r->version = p[0];
+
+    if ((p[0] != NGX_INTUIT_RECORD_VERSION && p[0] != NGX_INTUIT_RECORD_LAST)
+        || p[1] != kind)
+    {
         r->failed = 1;
     }
 }
@@ -359,6 +395,19 @@ ngx_intuit_read_end(ngx_intuit_reader_t *r)
 static void
 ngx_intuit_read_pair(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
 {
+    ngx_uint_t  some;
+
+    some = 1;
+
+    if (r->version != NGX_INTUIT_RECORD_LAST) {
+        ngx_intuit_read_flag(r, &some);
+    }
+
+    if (!some) {
+        ngx_memzero(pair, sizeof(ngx_intuit_pair_t));
+        return;
+    }
+
     ngx_intuit_read_str(r, &pair->access_token);
     ngx_intuit_read_str(r, &pair->refresh_token);
     ngx_intuit_read_str(r, &pair->scope);
@@ -371,7 +420,7 @@ ngx_intuit_read_pair(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
 }
 
 
-static u_char *
+static ngx_inline u_char *
 ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len)
 {
     u_char  *p;
@@ -401,7 +450,7 @@ ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst, size_t len)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
 {
     u_char  *p;
@@ -421,7 +470,7 @@ ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
 {
     u_char    *p;
@@ -444,7 +493,7 @@ ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s)
 {
     u_char  *p;
