@@ -3,6 +3,7 @@
  * What they lead to lives in src/.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_pending.h"
@@ -689,6 +690,8 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->keep_id_token = 0;
      *     imcf->token_used = 0;
      *     imcf->status = 0;
+     *     imcf->cookie_names = { NULL };
+     *     imcf->sent = { NULL };
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
@@ -715,7 +718,13 @@ ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* iscf->names is made in postconfiguration, by server_name */
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     iscf->lengths = 0;
+     *
+     * iscf->names is made in postconfiguration, by server_name
+     */
 
     if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
         != NGX_OK

@@ -3,6 +3,7 @@
  * to know about a request.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_refresh.h"
 
 
@@ -89,6 +90,11 @@ ngx_http_intuit_find_endpoint(ngx_http_request_t *r)
     ngx_http_intuit_srv_conf_t  *iscf;
 
     iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+
+    if (!(iscf->lengths & (uint64_t) 1 << (r->uri.len & 63))) {
+        return NULL;
+    }
+
     ep = iscf->endpoints.elts;
 
     for (i = 0; i < iscf->endpoints.nelts; i++) {
@@ -351,16 +357,10 @@ ngx_http_intuit_access_end(ngx_http_request_t *r, ngx_int_t rc)
 
 
 ngx_http_intuit_ctx_t *
-ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
+ngx_http_intuit_find_ctx(ngx_http_request_t *r, ngx_uint_t create)
 {
     ngx_pool_cleanup_t     *cln;
     ngx_http_intuit_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
-
-    if (ctx) {
-        return ctx;
-    }
 
     if (r->internal || r->filter_finalize) {
 

@@ -233,6 +233,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
+    uint64_t                     lengths;      /* of their URIs, as bits */
     ngx_array_t                  names;        /* ngx_str_t; core's are gone
                                                 * after configuration */
 } ngx_http_intuit_srv_conf_t;
@@ -291,6 +292,20 @@ typedef struct {
     unsigned                     sent:1;       /* 429 would be Intuit's */
 } ngx_http_intuit_limit_t;
 
+/* where a request at the API leads */
+typedef struct {
+    ngx_int_t                    rc;           /* NGX_OK; NGX_DECLINED: it can
+                                                * be read in more than one way;
+                                                * NGX_ABORT: it is no company's;
+                                                * NGX_ERROR */
+    ngx_str_t                    path;         /* as upstream will get it */
+    ngx_str_t                    args;
+    ngx_str_t                    id;           /* "-": to be filled in */
+    ngx_str_t                    uri;          /* of the request that it was */
+    ngx_str_t                    request_args; /* found for */
+    ngx_uint_t                   unparsed;
+} ngx_http_intuit_target_t;
+
 /* what the API has said, safe to log */
 typedef struct {
     ngx_uint_t                   status;
@@ -310,6 +325,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
     time_t                       retry_after;  /* s, for a failure; 0: any */
+    ngx_http_intuit_target_t     target;       /* uri NULL: not known yet */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
     ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
@@ -365,7 +381,11 @@ ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
 
 /* The request's context, also after an internal redirect; NULL: no memory
  * (or, with create == 0, none yet). */
-ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(ngx_http_request_t *r,
+static ngx_inline ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(
+    ngx_http_request_t *r, ngx_uint_t create);
+
+/* ... when it is not where nginx keeps it. */
+ngx_http_intuit_ctx_t *ngx_http_intuit_find_ctx(ngx_http_request_t *r,
     ngx_uint_t create);
 
 /* 1: the request is being answered by one of our own URIs. */
@@ -521,13 +541,9 @@ ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
-/*
- * The path as upstream will get it, its arguments, and the company in it ("-":
- * to be filled in).  NGX_OK; NGX_DECLINED: it can be read in more than one
- * way; NGX_ABORT: it is no company's; NGX_ERROR.
- */
-ngx_int_t ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
-    ngx_str_t *args, ngx_str_t *id);
+/* Where the request leads at the API; valid as long as the URI is. */
+const ngx_http_intuit_target_t *ngx_http_intuit_api_target(
+    ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx);
 
 /* Header filter: upstream's Set-Cookie never touches our cookies. */
 ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
@@ -747,53 +763,19 @@ u_char *ngx_http_intuit_json_text(u_char *p, const char *name,
 u_char *ngx_http_intuit_json_number(u_char *p, const char *name, time_t value);
 
 
-/* -- ngx_http_intuit_cookie.c ------------------------------------------- */
+static ngx_inline ngx_http_intuit_ctx_t *
+ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
+{
+    ngx_http_intuit_ctx_t  *ctx;
 
-/*
- * The value of the request's cookie.  NGX_OK; NGX_DECLINED: not there;
- * NGX_ABORT: there several times with different values.
- */
-ngx_int_t ngx_http_intuit_cookie_get(ngx_http_request_t *r,
-    const ngx_str_t *name, ngx_str_t *value);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
 
-/*
- * All cookies whose names begin with prefix: pushes pairs (ngx_keyval_t) into
- * found, at most max.  NGX_OK or NGX_ERROR.
- */
-ngx_int_t ngx_http_intuit_cookie_list(ngx_http_request_t *r,
-    const ngx_str_t *prefix, ngx_uint_t max, ngx_array_t *found);
+    if (ctx || (!create && !r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
 
-/*
- * Adds Set-Cookie with the provider's flags.  value NULL: deletes (same
- * attributes, Max-Age=0).  max_age 0: a session cookie.  lax: 1 for the login
- * cookies, which a cross-site redirect must bring back even when the session
- * cookie is Strict.
- */
-ngx_int_t ngx_http_intuit_cookie_set(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const ngx_str_t *name,
-    const ngx_str_t *value, time_t max_age, ngx_uint_t lax);
-
-/* 1: one of our own Set-Cookie lines, 0: an upstream's. */
-ngx_uint_t ngx_http_intuit_cookie_set_here(const ngx_table_elt_t *h);
-
-/*
- * Takes our cookies (of every provider) out of the request, and what else is
- * asked for, and puts Authorization: bearer in when bearer != NULL.  The
- * header list is a new one, so a subrequest's parent keeps its own; the
- * functions above go on seeing the cookies that the browser has sent.
- */
-#define NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION  1
-#define NGX_HTTP_INTUIT_CLEAN_IDENTITY       2
-
-ngx_int_t ngx_http_intuit_clean_request(ngx_http_request_t *r,
-    ngx_uint_t what, const ngx_str_t *bearer);
-
-/* What it needs to know: the names of our cookies, once the providers are
- * complete, and then the variables that hold what it takes away. */
-ngx_int_t ngx_http_intuit_cookie_names(ngx_conf_t *cf,
-    ngx_http_intuit_main_conf_t *imcf);
-ngx_int_t ngx_http_intuit_clean_init(ngx_cycle_t *cycle,
-    ngx_http_intuit_main_conf_t *imcf);
+    return ngx_http_intuit_find_ctx(r, create);
+}
 
 
 #endif /* _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_ */

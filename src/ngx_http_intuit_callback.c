@@ -7,6 +7,7 @@
  * waits for the first one's outcome and gets a session of its own.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_exchange.h"
 #include "ngx_http_intuit_login.h"
 

@@ -3,7 +3,7 @@
  * own on the way up, cookies of ours on the way down.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 
 
 static ngx_int_t ngx_http_intuit_header_filter(ngx_http_request_t *r);

@@ -3,7 +3,7 @@
  * request before an upstream sees it.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 
 
 #define NGX_HTTP_INTUIT_COOKIE_LINES  64
@@ -307,6 +307,10 @@ static ngx_http_intuit_line_e
 ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
     const ngx_table_elt_t *h, ngx_uint_t what)
 {
+    if (ngx_intuit_header_plain(&h->key)) {
+        return NGX_HTTP_INTUIT_LINE_KEEP;
+    }
+
     if ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
         && ngx_intuit_identity_header(&h->key))
     {
@@ -332,6 +336,7 @@ static ngx_uint_t
 ngx_http_intuit_cookie_line(const ngx_table_elt_t *h)
 {
     return h->key.len == sizeof("cookie") - 1
+           && (h->key.data[0] | 0x20) == 'c'
            && ngx_strncasecmp(h->key.data, (u_char *) "cookie", h->key.len)
               == 0;
 }
@@ -560,9 +565,9 @@ ngx_int_t
 ngx_http_intuit_cookie_names(ngx_conf_t *cf,
     ngx_http_intuit_main_conf_t *imcf)
 {
-    ngx_uint_t                     i;
-    ngx_intuit_cookie_name_t      *name;
-    ngx_http_intuit_provider_t   **provider;
+    ngx_uint_t                    i;
+    ngx_intuit_cookie_name_t     *name;
+    ngx_http_intuit_provider_t  **provider;
 
     if (ngx_array_init(&imcf->cookie_names, cf->pool,
                        3 * imcf->providers.nelts,

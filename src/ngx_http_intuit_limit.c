@@ -57,10 +57,11 @@ ngx_http_intuit_quota_t *
 ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session)
 {
-    ngx_str_t                    path, args, id;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_quota_t     *quota;
     ngx_http_intuit_loc_conf_t  *ilcf;
+
+    const ngx_http_intuit_target_t  *target;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
 
@@ -87,9 +88,13 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     if (!ctx->limit.waiting) {
         ngx_http_intuit_limit_release(ctx);
 
-        if (ngx_http_intuit_cross_site(r)
-            || ngx_http_intuit_api_target(r, &path, &args, &id) != NGX_OK)
-        {
+        if (ngx_http_intuit_cross_site(r)) {
+            return NULL;
+        }
+
+        target = ngx_http_intuit_api_target(r, ctx);
+
+        if (target->rc != NGX_OK) {
             return NULL;
         }
 
@@ -100,8 +105,8 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
         quota->rc = NGX_DECLINED;
         quota->batch = ngx_http_intuit_limit_batch(r);
 
-        if (!(id.len == 1 && id.data[0] == '-')) {
-            quota->realm = id;
+        if (!(target->id.len == 1 && target->id.data[0] == '-')) {
+            quota->realm = target->id;
         }
 
         ctx->limit.store = provider->store;

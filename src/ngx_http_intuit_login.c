@@ -6,6 +6,7 @@
  * memory here.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_login.h"
 

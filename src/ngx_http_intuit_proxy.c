@@ -3,6 +3,7 @@
  * only.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 
@@ -18,6 +19,8 @@ static ngx_int_t ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
     const char *reason, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
+static ngx_int_t ngx_http_intuit_proxy_target(ngx_http_request_t *r,
+    ngx_str_t *path, ngx_str_t *args, ngx_str_t *id);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_peer(ngx_http_request_t *r,
@@ -290,8 +293,15 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e      e;
     ngx_http_intuit_provider_t  *provider;
 
+    const ngx_http_intuit_target_t  *target;
+
     provider = ctx->api->provider;
-    rc = ngx_http_intuit_api_target(r, &path, &args, &id);
+    target = ngx_http_intuit_api_target(r, ctx);
+
+    rc = target->rc;
+    path = target->path;
+    args = target->args;
+    id = target->id;
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -349,8 +359,36 @@ refused:
 }
 
 
-ngx_int_t
-ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
+/* asked for by the quota and by the proxy, mostly about the same URI */
+
+const ngx_http_intuit_target_t *
+ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_target_t  *target;
+
+    target = &ctx->target;
+
+    if (target->uri.data != r->uri.data
+        || target->uri.len != r->uri.len
+        || target->request_args.data != r->args.data
+        || target->request_args.len != r->args.len
+        || target->unparsed != r->valid_unparsed_uri)
+    {
+        target->uri = r->uri;
+        target->request_args = r->args;
+        target->unparsed = r->valid_unparsed_uri;
+
+        target->rc = ngx_http_intuit_proxy_target(r, &target->path,
+                                                  &target->args,
+                                                  &target->id);
+    }
+
+    return target;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_proxy_target(ngx_http_request_t *r, ngx_str_t *path,
     ngx_str_t *args, ngx_str_t *id)
 {
     if (ngx_http_intuit_proxy_path(r, path, args) != NGX_OK) {

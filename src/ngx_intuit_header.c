@@ -20,9 +20,9 @@ typedef struct {
 static ngx_uint_t ngx_intuit_identity_begins(const ngx_str_t *name);
 static ngx_int_t ngx_intuit_identity_cmp(const ngx_str_t *name,
     const ngx_intuit_identity_t *id);
-static void ngx_intuit_trim(ngx_str_t *s);
-static void ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
-    ngx_str_t *value);
+static ngx_inline void ngx_intuit_trim(ngx_str_t *s);
+static ngx_inline void ngx_intuit_cookie_pair(const ngx_str_t *text,
+    ngx_str_t *name, ngx_str_t *value);
 static ngx_uint_t ngx_intuit_same(const ngx_str_t *a, const char *lower);
 static void ngx_intuit_next_element(u_char **pos, u_char *last,
     u_char separator, ngx_str_t *element);
@@ -199,7 +199,7 @@ ngx_intuit_cookie_next(const ngx_str_t *header, size_t *pos, ngx_str_t *name,
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_trim(ngx_str_t *s)
 {
     while (s->len && ngx_intuit_is_blank(s->data[0])) {
@@ -213,7 +213,7 @@ ngx_intuit_trim(ngx_str_t *s)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
     ngx_str_t *value)
 {
@@ -460,7 +460,7 @@ ngx_intuit_identity_header(const ngx_str_t *name)
     ngx_int_t   rc;
     ngx_uint_t  low, high, middle;
 
-    if (!ngx_intuit_identity_begins(name)) {
+    if (ngx_intuit_header_plain(name) || !ngx_intuit_identity_begins(name)) {
         return 0;
     }
 

@@ -89,4 +89,21 @@ void ngx_intuit_log_safe(ngx_pool_t *pool, const ngx_str_t *s, size_t max,
     ngx_str_t *out);
 
 
+/*
+ * 1: by its first letter the name is no identity header's, nor Authorization or
+ * Cookie; 0: it may be.  For nearly all headers no more has to be looked at.
+ */
+static ngx_inline ngx_uint_t
+ngx_intuit_header_plain(const ngx_str_t *name)
+{
+    static const uint32_t  others = ~(1U << ('a' - '`') | 1U << ('c' - '`')
+                                      | 1U << ('o' - '`') | 1U << ('r' - '`')
+                                      | 1U << ('t' - '`') | 1U << ('x' - '`'));
+
+    return name->len == 0
+           || name->data[0] < 'A'
+           || (others >> (name->data[0] & 0x1f) & 1);
+}
+
+
 #endif /* _NGX_INTUIT_HEADER_H_INCLUDED_ */

@@ -24,7 +24,9 @@ struct ngx_intuit_memo_s {
 
 
 static void ngx_intuit_memo_free(void *data);
-static ngx_inline void ngx_intuit_sip_rounds(uint64_t v[4], ngx_uint_t n);
+static ngx_inline void ngx_intuit_sip_round(uint64_t v[4]);
+static ngx_inline void ngx_intuit_sip_take(uint64_t v[4], uint64_t word);
+static ngx_inline uint64_t ngx_intuit_sip_end(uint64_t v[4]);
 static ngx_inline uint64_t ngx_intuit_sip_word(const u_char *p);
 
 
@@ -117,12 +119,8 @@ ngx_intuit_siphash(const uint64_t key[2], const ngx_str_t *in,
     p = in->data;
 
     for (left = in->len; left >= 8; left -= 8) {
-        word = ngx_intuit_sip_word(p);
+        ngx_intuit_sip_take(v, ngx_intuit_sip_word(p));
         p += 8;
-
-        v[3] ^= word;
-        ngx_intuit_sip_rounds(v, 2);
-        v[0] ^= word;
     }
 
     /* the last bytes, and the length's lowest */
@@ -133,38 +131,56 @@ ngx_intuit_siphash(const uint64_t key[2], const ngx_str_t *in,
         word |= (uint64_t) p[i] << (8 * i);
     }
 
-    v[3] ^= word;
-    ngx_intuit_sip_rounds(v, 2);
-    v[0] ^= word;
+    ngx_intuit_sip_take(v, word);
 
     v[2] ^= 0xee;
-    ngx_intuit_sip_rounds(v, 4);
-    tag->word[0] = v[0] ^ v[1] ^ v[2] ^ v[3];
+    tag->word[0] = ngx_intuit_sip_end(v);
 
     v[1] ^= 0xdd;
-    ngx_intuit_sip_rounds(v, 4);
-    tag->word[1] = v[0] ^ v[1] ^ v[2] ^ v[3];
+    tag->word[1] = ngx_intuit_sip_end(v);
 }
 
 
 static ngx_inline void
-ngx_intuit_sip_rounds(uint64_t v[4], ngx_uint_t n)
+ngx_intuit_sip_take(uint64_t v[4], uint64_t word)
 {
-    while (n--) {
-        v[0] += v[1];
-        v[1] = ngx_intuit_rotate(v[1], 13) ^ v[0];
-        v[0] = ngx_intuit_rotate(v[0], 32);
+    v[3] ^= word;
 
-        v[2] += v[3];
-        v[3] = ngx_intuit_rotate(v[3], 16) ^ v[2];
+    ngx_intuit_sip_round(v);
+    ngx_intuit_sip_round(v);
 
-        v[0] += v[3];
-        v[3] = ngx_intuit_rotate(v[3], 21) ^ v[0];
+    v[0] ^= word;
+}
 
-        v[2] += v[1];
-        v[1] = ngx_intuit_rotate(v[1], 17) ^ v[2];
-        v[2] = ngx_intuit_rotate(v[2], 32);
-    }
+
+static ngx_inline uint64_t
+ngx_intuit_sip_end(uint64_t v[4])
+{
+    ngx_intuit_sip_round(v);
+    ngx_intuit_sip_round(v);
+    ngx_intuit_sip_round(v);
+    ngx_intuit_sip_round(v);
+
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+
+static ngx_inline void
+ngx_intuit_sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[1] = ngx_intuit_rotate(v[1], 13) ^ v[0];
+    v[0] = ngx_intuit_rotate(v[0], 32);
+
+    v[2] += v[3];
+    v[3] = ngx_intuit_rotate(v[3], 16) ^ v[2];
+
+    v[0] += v[3];
+    v[3] = ngx_intuit_rotate(v[3], 21) ^ v[0];
+
+    v[2] += v[1];
+    v[1] = ngx_intuit_rotate(v[1], 17) ^ v[2];
+    v[2] = ngx_intuit_rotate(v[2], 32);
 }
 
 
