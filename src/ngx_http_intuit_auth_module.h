@@ -185,6 +185,7 @@ struct ngx_http_intuit_provider_s {
     ngx_intuit_memo_t           *connection_ids; /* of realms */
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
+    ngx_intuit_sealer_t         *sealer;       /* with the first of them */
     ngx_intuit_key_t            *state_keys;   /* derived, one per key */
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */

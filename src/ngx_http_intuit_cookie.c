@@ -311,6 +311,10 @@ ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
         return NGX_HTTP_INTUIT_LINE_KEEP;
     }
 
+    if (ngx_http_intuit_cookie_line(h)) {
+        return ngx_http_intuit_cookie_ours(imcf, &h->value);
+    }
+
     if ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
         && ngx_intuit_identity_header(&h->key))
     {
@@ -324,10 +328,6 @@ ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
         return NGX_HTTP_INTUIT_LINE_DROP;
     }
 
-    if (ngx_http_intuit_cookie_line(h)) {
-        return ngx_http_intuit_cookie_ours(imcf, &h->value);
-    }
-
     return NGX_HTTP_INTUIT_LINE_KEEP;
 }
 
@@ -335,10 +335,16 @@ ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
 static ngx_uint_t
 ngx_http_intuit_cookie_line(const ngx_table_elt_t *h)
 {
+    u_char  *p;
+
+    p = h->key.data;
+
+    /* looked at in each line of each request */
+
     return h->key.len == sizeof("cookie") - 1
-           && (h->key.data[0] | 0x20) == 'c'
-           && ngx_strncasecmp(h->key.data, (u_char *) "cookie", h->key.len)
-              == 0;
+           && (p[0] | 0x20) == 'c' && (p[1] | 0x20) == 'o'
+           && (p[2] | 0x20) == 'o' && (p[3] | 0x20) == 'k'
+           && (p[4] | 0x20) == 'i' && (p[5] | 0x20) == 'e';
 }
 
 

@@ -570,6 +570,12 @@ ngx_http_intuit_provider_keys(ngx_conf_t *cf,
 
     provider->nlogin_keys = n;
 
+    provider->sealer = ngx_intuit_sealer_create(cf->pool,
+                                                provider->login_keys);
+    if (provider->sealer == NULL) {
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 

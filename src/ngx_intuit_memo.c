@@ -2,18 +2,20 @@
  * Hashes of values that were asked for lately, under a secret tag.
  */
 
-#include "ngx_intuit_crypto.h"
 #include "ngx_intuit_memo.h"
+#include <openssl/err.h>
+#include <openssl/evp.h>
 
 
 #define NGX_INTUIT_MEMO_SLOTS  256      /* a power of two */
+#define NGX_INTUIT_BLOCK_LEN   64       /* of SHA-256 */
 
 #define ngx_intuit_rotate(x, n)  ((x) << (n) | (x) >> (64 - (n)))
 
 
 typedef struct {
     ngx_intuit_tag_t          tag;
-    u_char                    hash[NGX_INTUIT_MEMO_HASH_LEN];
+    u_char                    hash[NGX_INTUIT_HASH_LEN];
     ngx_uint_t                used;
 } ngx_intuit_memo_slot_t;
 
@@ -22,8 +24,15 @@ struct ngx_intuit_memo_s {
     ngx_intuit_memo_slot_t    slots[NGX_INTUIT_MEMO_SLOTS];
 };
 
+struct ngx_intuit_digest_s {
+    EVP_MD_CTX         *begun;
+    EVP_MD_CTX         *work;
+    ngx_intuit_memo_t  *memo;
+};
+
 
 static void ngx_intuit_memo_free(void *data);
+static void ngx_intuit_digest_free(void *data);
 static ngx_inline void ngx_intuit_sip_round(uint64_t v[4]);
 static ngx_inline void ngx_intuit_sip_take(uint64_t v[4], uint64_t word);
 static ngx_inline uint64_t ngx_intuit_sip_end(uint64_t v[4]);
@@ -63,7 +72,7 @@ ngx_intuit_memo_free(void *data)
 
 ngx_int_t
 ngx_intuit_memo_get(const ngx_intuit_memo_t *memo, const ngx_str_t *value,
-    ngx_intuit_tag_t *tag, u_char hash[NGX_INTUIT_MEMO_HASH_LEN])
+    ngx_intuit_tag_t *tag, u_char hash[NGX_INTUIT_HASH_LEN])
 {
     const ngx_intuit_memo_slot_t  *slot;
 
@@ -81,7 +90,7 @@ ngx_intuit_memo_get(const ngx_intuit_memo_t *memo, const ngx_str_t *value,
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(hash, slot->hash, NGX_INTUIT_MEMO_HASH_LEN);
+    ngx_memcpy(hash, slot->hash, NGX_INTUIT_HASH_LEN);
 
     return NGX_OK;
 }
@@ -89,7 +98,7 @@ ngx_intuit_memo_get(const ngx_intuit_memo_t *memo, const ngx_str_t *value,
 
 void
 ngx_intuit_memo_put(ngx_intuit_memo_t *memo, const ngx_intuit_tag_t *tag,
-    const u_char hash[NGX_INTUIT_MEMO_HASH_LEN])
+    const u_char hash[NGX_INTUIT_HASH_LEN])
 {
     ngx_intuit_memo_slot_t  *slot;
 
@@ -97,7 +106,81 @@ ngx_intuit_memo_put(ngx_intuit_memo_t *memo, const ngx_intuit_tag_t *tag,
 
     slot->tag = *tag;
     slot->used = 1;
-    ngx_memcpy(slot->hash, hash, NGX_INTUIT_MEMO_HASH_LEN);
+    ngx_memcpy(slot->hash, hash, NGX_INTUIT_HASH_LEN);
+}
+
+
+ngx_intuit_digest_t *
+ngx_intuit_digest_create(ngx_pool_t *pool, const ngx_str_t *beginning)
+{
+    u_char                block[NGX_INTUIT_BLOCK_LEN];
+    ngx_pool_cleanup_t   *cln;
+    ngx_intuit_digest_t  *digest;
+
+    if (beginning->len > sizeof(block)) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_intuit_digest_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    digest = cln->data;
+    digest->begun = EVP_MD_CTX_new();
+    digest->work = EVP_MD_CTX_new();
+    digest->memo = ngx_intuit_memo_create(pool);
+
+    cln->handler = ngx_intuit_digest_free;
+
+    ngx_memzero(block, sizeof(block));
+    ngx_memcpy(block, beginning->data, beginning->len);
+
+    if (digest->begun == NULL
+        || digest->work == NULL
+        || digest->memo == NULL
+        || EVP_DigestInit_ex(digest->begun, EVP_sha256(), NULL) != 1
+        || EVP_DigestUpdate(digest->begun, block, sizeof(block)) != 1)
+    {
+        ERR_clear_error();
+        return NULL;
+    }
+
+    return digest;
+}
+
+
+static void
+ngx_intuit_digest_free(void *data)
+{
+    ngx_intuit_digest_t  *digest = data;
+
+    EVP_MD_CTX_free(digest->begun);
+    EVP_MD_CTX_free(digest->work);
+}
+
+
+ngx_int_t
+ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
+    const ngx_str_t *value)
+{
+    ngx_intuit_tag_t  tag;
+
+    if (ngx_intuit_memo_get(digest->memo, value, &tag, out) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (EVP_MD_CTX_copy_ex(digest->work, digest->begun) != 1
+        || EVP_DigestUpdate(digest->work, value->data, value->len) != 1
+        || EVP_DigestFinal_ex(digest->work, out, NULL) != 1)
+    {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    ngx_intuit_memo_put(digest->memo, &tag, out);
+
+    return NGX_OK;
 }
 
 

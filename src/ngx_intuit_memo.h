@@ -21,11 +21,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_intuit_crypto.h"
 
 
-#define NGX_INTUIT_MEMO_HASH_LEN  32
-
-typedef struct ngx_intuit_memo_s  ngx_intuit_memo_t;
+typedef struct ngx_intuit_memo_s    ngx_intuit_memo_t;
+typedef struct ngx_intuit_digest_s  ngx_intuit_digest_t;
 
 typedef struct {
     uint64_t   word[2];
@@ -39,11 +39,24 @@ ngx_intuit_memo_t *ngx_intuit_memo_create(ngx_pool_t *pool);
  * ngx_intuit_memo_put().  NGX_OK or NGX_DECLINED. */
 ngx_int_t ngx_intuit_memo_get(const ngx_intuit_memo_t *memo,
     const ngx_str_t *value, ngx_intuit_tag_t *tag,
-    u_char hash[NGX_INTUIT_MEMO_HASH_LEN]);
+    u_char hash[NGX_INTUIT_HASH_LEN]);
 
 /* Remembers it, in the place of another. */
 void ngx_intuit_memo_put(ngx_intuit_memo_t *memo, const ngx_intuit_tag_t *tag,
-    const u_char hash[NGX_INTUIT_MEMO_HASH_LEN]);
+    const u_char hash[NGX_INTUIT_HASH_LEN]);
+
+/*
+ * SHA-256 over 64 bytes that are always the same, the beginning filled up with
+ * zeros, and a value: cheap for what is asked with each request, since the
+ * first block is done beforehand, and what was asked for lately is remembered.
+ * beginning->len is 64 at most.  It lives as long as the pool.  NULL: no
+ * memory.
+ */
+ngx_intuit_digest_t *ngx_intuit_digest_create(ngx_pool_t *pool,
+    const ngx_str_t *beginning);
+
+ngx_int_t ngx_intuit_digest(ngx_intuit_digest_t *digest,
+    u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *value);
 
 /* SipHash-2-4-128 of in, for which key and result are words in the order of
  * their bytes, the lowest first. */

@@ -74,8 +74,8 @@ test_siphash(ngx_pool_t *pool)
 static void
 test_memo(ngx_pool_t *pool)
 {
-    u_char              name[8], in[NGX_INTUIT_MEMO_HASH_LEN];
-    u_char              out[NGX_INTUIT_MEMO_HASH_LEN];
+    u_char              name[8], in[NGX_INTUIT_HASH_LEN];
+    u_char              out[NGX_INTUIT_HASH_LEN];
     ngx_str_t           value;
     ngx_uint_t          i, kept, wrong;
     ngx_intuit_tag_t    tag, same;
