@@ -304,9 +304,7 @@ ngx_http_intuit_login_cookie_name(ngx_pool_t *pool,
     ngx_http_intuit_provider_t *provider, const u_char state[32],
     ngx_str_t *name)
 {
-    u_char  *p, text[NGX_HTTP_INTUIT_COOKIE_LEN];
-
-    (void) ngx_intuit_base64url_encode(text, state, 32);
+    u_char  *p;
 
     name->len = provider->login_prefix.len + NGX_HTTP_INTUIT_SUFFIX_LEN;
     name->data = ngx_pnalloc(pool, name->len);
@@ -316,7 +314,8 @@ ngx_http_intuit_login_cookie_name(ngx_pool_t *pool,
 
     p = ngx_cpymem(name->data, provider->login_prefix.data,
                    provider->login_prefix.len);
-    ngx_memcpy(p, text, NGX_HTTP_INTUIT_SUFFIX_LEN);
+    (void) ngx_intuit_base64url_encode(p, state,
+                                       NGX_HTTP_INTUIT_SUFFIX_LEN / 4 * 3);
 
     return NGX_OK;
 }

@@ -13,9 +13,6 @@
 /* the whole numbers that a double holds exactly */
 #define NGX_INTUIT_JSON_WHOLE    ((int64_t) 1 << 53)
 
-/* one byte of text becomes at most "\u001f" */
-#define NGX_INTUIT_JSON_ESCAPE   6
-
 /* a number as text: sign and 19 digits */
 #define NGX_INTUIT_JSON_NUMBER   (sizeof("-9223372036854775808") - 1)
 
