@@ -218,7 +218,7 @@ if [ $((${#missing[@]} + ${#optional[@]})) -gt 0 ]; then
 fi
 
 case $level in
-    build | demo | fuzz | bench) ;;
+    build | demo | fuzz | bench | deb) ;;
     *)
         if node_modules_missing; then
             step npm "installing the test's Node modules" node_modules
