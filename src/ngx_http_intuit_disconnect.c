@@ -157,7 +157,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
     ngx_int_t                rc;
     ngx_str_t                text;
     ngx_uint_t               i;
-    ngx_http_intuit_view_t   view;
+    ngx_http_intuit_view_t  *view;
 
     ngx_str_null(realm);
     ngx_str_null(token);
@@ -203,7 +203,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
 
     /* the company of the session */
 
-    view.provider = NULL;
+    view = NULL;
 
     rc = ngx_http_intuit_identify(r, provider, &view);
 
@@ -211,7 +211,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
         return rc;
     }
 
-    *realm = view.loaded.session.realm;
+    *realm = view->loaded.session.realm;
 
     return realm->len ? NGX_OK : NGX_DECLINED;
 }
@@ -231,9 +231,7 @@ ngx_http_intuit_disconnect_load(ngx_http_request_t *r,
     ngx_http_intuit_id_t     id;
     ngx_intuit_connection_t  import;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -269,9 +267,7 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
     ngx_int_t             rc;
     ngx_http_intuit_id_t  id;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 

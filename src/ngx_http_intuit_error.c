@@ -553,8 +553,7 @@ ngx_http_intuit_fail_json(ngx_http_request_t *r,
     len = sizeof("{\"error\":\"\",\"error_description\":\"\","
                  "\"status_code\":000,\"intuit_tid\":\"null\","
                  "\"timestamp\":\"\",\"login_uri\":\"\"}\n") - 1
-          + ngx_intuit_json_escaped_len(&error)
-          + ngx_intuit_json_escaped_len(&description)
+          + NGX_INTUIT_JSON_ESCAPE * (error.len + description.len)
           + ngx_intuit_json_escaped_len(&ctx->tid)
           + ngx_intuit_json_escaped_len(link)
           + NGX_HTTP_INTUIT_TIMESTAMP_LEN;
@@ -741,9 +740,19 @@ ngx_http_intuit_timestamp(u_char *p)
 {
     ngx_tm_t  tm;
 
-    ngx_gmtime(ngx_time(), &tm);
+    static time_t  written;
+    static u_char  text[NGX_HTTP_INTUIT_TIMESTAMP_LEN];
 
-    return ngx_sprintf(p, "%4d-%02d-%02dT%02d:%02d:%02dZ",
-                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    if (written != ngx_time()) {
+        written = ngx_time();
+
+        ngx_gmtime(written, &tm);
+
+        (void) ngx_snprintf(text, sizeof(text),
+                            "%4d-%02d-%02dT%02d:%02d:%02dZ",
+                            tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                            tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    }
+
+    return ngx_cpymem(p, text, sizeof(text));
 }

@@ -152,7 +152,7 @@ ngx_http_intuit_fault_instead(ngx_http_request_t *r,
     b = ngx_calloc_buf(r->pool);
 
     if (b == NULL
-        || ngx_http_intuit_fail_instead(r, ctx->api.provider,
+        || ngx_http_intuit_fail_instead(r, ctx->api->provider,
                                 r->err_status == NGX_HTTP_BAD_GATEWAY
                                 ? NGX_HTTP_INTUIT_E_API_DOWN
                                 : NGX_HTTP_INTUIT_E_API_TIMEOUT, &body)
@@ -524,7 +524,7 @@ ngx_http_intuit_fault_log(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
                   fault->message.len ? ", \"" : "", &fault->message,
                   fault->detail.len ? ": " : "", &fault->detail,
                   fault->message.len ? "\"" : "",
-                  &ctx->api.loaded.connection.realm, &ctx->tid);
+                  &ctx->api->loaded.connection.realm, &ctx->tid);
 }
 
 
@@ -534,7 +534,7 @@ ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
 {
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit API does not take this app for this company, code "
@@ -646,7 +646,7 @@ ngx_http_intuit_fault_replace(ngx_http_request_t *r,
 {
     ngx_http_intuit_fault_clear(r, ctx);
 
-    return ngx_http_intuit_fail(r, ctx->api.provider,
+    return ngx_http_intuit_fail(r, ctx->api->provider,
                                 NGX_HTTP_INTUIT_E_API_REFUSED,
                                 "the API's answer is long or compressed");
 }

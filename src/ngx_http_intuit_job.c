@@ -524,14 +524,19 @@ ngx_http_intuit_parking_enter(ngx_http_request_t *r,
 static ngx_uint_t *
 ngx_http_intuit_parking_share(ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_str_t               *realm;
+    ngx_str_t                realm;
     ngx_http_intuit_view_t  *view;
 
-    view = ctx->api.provider ? &ctx->api : &ctx->auth;
-    realm = &view->loaded.connection.realm;
+    view = ctx->api ? ctx->api : ctx->auth;
 
-    return &ngx_http_intuit_parking.shares[ngx_crc32_short(realm->data,
-                                                           realm->len)
+    ngx_str_null(&realm);
+
+    if (view) {
+        realm = view->loaded.connection.realm;
+    }
+
+    return &ngx_http_intuit_parking.shares[ngx_crc32_short(realm.data,
+                                                           realm.len)
                                            % NGX_HTTP_INTUIT_SHARES];
 }
 

@@ -65,10 +65,11 @@ ngx_http_intuit_quota_t *
 ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session)
 {
-    ngx_str_t                    path, args, id;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_quota_t     *quota;
     ngx_http_intuit_loc_conf_t  *ilcf;
+
+    const ngx_http_intuit_target_t  *target;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
 
@@ -96,9 +97,13 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     if (!ctx->limit.waiting) {
         ngx_http_intuit_limit_release(ctx);
 
-        if (ngx_http_intuit_cross_site(r)
-            || ngx_http_intuit_api_target(r, &path, &args, &id) != NGX_OK)
-        {
+        if (ngx_http_intuit_cross_site(r)) {
+            return NULL;
+        }
+
+        target = ngx_http_intuit_api_target(r, ctx);
+
+        if (target->rc != NGX_OK) {
             return NULL;
         }
 
@@ -109,8 +114,8 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
         quota->rc = NGX_DECLINED;
         quota->batch = ngx_http_intuit_limit_batch(r);
 
-        if (!(id.len == 1 && id.data[0] == '-')) {
-            quota->realm = id;
+        if (!(target->id.len == 1 && target->id.data[0] == '-')) {
+            quota->realm = target->id;
         }
 
         ctx->limit.store = provider->store;
@@ -282,16 +287,16 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_id_t      id;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = ngx_http_intuit_limit_ask(r, ctx->api.provider, 0);
+    quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
     if (quota == NULL) {
         return NGX_ERROR;
     }
 
-    realm = &ctx->api.loaded.connection.realm;
+    realm = &ctx->api->loaded.connection.realm;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider, realm)
+    if (ngx_http_intuit_connection_id(&id, ctx->api->provider, realm)
         != NGX_OK
-        || ngx_http_intuit_quota_id(&quota->id, ctx->api.provider, realm)
+        || ngx_http_intuit_quota_id(&quota->id, ctx->api->provider, realm)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -316,7 +321,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit delaying request%s, wait: %M ms, realm \"%V\"",
                       dry_run ? ", dry run" : "", wait,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 
     if (dry_run) {
@@ -336,7 +341,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ngx_http_intuit_limit_release(ctx);
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_BUSY,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_BUSY,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -355,7 +360,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit limiting requests%s, next slot in %M ms, "
                   "realm \"%V\"", dry_run ? ", dry run" : "", wait,
-                  &ctx->api.loaded.connection.realm);
+                  &ctx->api->loaded.connection.realm);
 
     if (dry_run) {
         ctx->limit.status = "REJECTED_DRY_RUN";
@@ -366,7 +371,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ctx->retry_after = wait / 1000 + 1;
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_QUOTA,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_QUOTA,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -572,6 +577,6 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit quota is used up at Intuit (429): "
                       "nothing is sent for %i s, realm \"%V\"", seconds,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 }

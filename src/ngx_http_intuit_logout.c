@@ -2,7 +2,7 @@
  * logout_uri: ends the session, never the connection.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 
 
 #define NGX_HTTP_INTUIT_LOGOUT_COOKIES  8

@@ -69,9 +69,7 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return NGX_OK;
     }
 
-    if (ngx_http_intuit_store_id(id, "connection", provider, &c->realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(id, provider, &c->realm) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -38,7 +38,7 @@ my @OWNED = (
     [ qr/\bjson_\w+\b|\bjansson\.h\b/, qr/^ngx_intuit_(?:json|oauth2)$/,
         'jansson' ],
     [ qr/\bBIO_|\bEVP_\w+\(|\bRAND_\w+\(|\bOPENSSL_cleanse\b/,
-        qr/^ngx_intuit_(?:crypto|jwks|jwt)$/, 'libcrypto' ],
+        qr/^ngx_intuit_(?:crypto|memo|jwks|jwt)$/, 'libcrypto' ],
 );
 
 my @FORBIDDEN = (
