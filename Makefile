@@ -10,7 +10,7 @@ PATH  := $(PATH):/usr/sbin:/sbin
 DESTDIR     =
 MODULES_DIR = $(shell nginx -V 2>&1 | sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p')
 
-JOBS  = 2
+JOBS  = 3
 TESTS = t
 CELLS = bookworm trixie sid static
 T     =
@@ -19,7 +19,7 @@ S     = 60
 export JOBS TESTS
 
 
-.PHONY: all release build install demo demo-check test test-all clean help
+.PHONY: all release build install deb dist demo demo-check test test-all clean help
 .PHONY: asan fuzz analyse valgrind coverage matrix bench bench-quick
 
 all: build    ## the same as build
@@ -41,6 +41,13 @@ install: release ## copy the module to where nginx looks for it (DESTDIR=)
 	@echo "$(DESTDIR)$(MODULES_DIR)/$(MODULE) is installed; begin nginx.conf" \
 	    "with: load_module modules/$(MODULE);"
 
+deb:          ## Debian's package of it: build/deb/*.deb
+	@$(TOOLS)/setup.sh deb
+	@$(TOOLS)/deb.sh
+
+dist:         ## an archive of the sources: build/*.tar.gz
+	@$(TOOLS)/dist.sh
+
 demo:         ## a signed-in internal tool on http://localhost:8080 (PORT=)
 	@$(TOOLS)/setup.sh demo
 	@$(TOOLS)/build-module.sh release
@@ -60,7 +67,7 @@ test:         ## all tests that fit into 20 minutes (TESTS=t/one.t, JOBS=1)
 	@$(TOOLS)/run-tests.sh some
 
 test-all:     ## the same, with what takes longer, and under AddressSanitizer
-	@$(TOOLS)/setup.sh analyse
+	@$(TOOLS)/setup.sh all
 	@$(TOOLS)/build-module.sh release
 	@$(TOOLS)/build-module.sh debug
 	@$(TOOLS)/build-module.sh asan

@@ -31,6 +31,9 @@ http {
     access_log %%DIR%%/logs/access.log;
     root %%DIR%%/html;
 
+    # or the browser shows what it has kept, without asking who is there now
+    add_header Cache-Control no-cache;
+
     intuit_provider books {
         environment         sandbox;
         config_url          %%SIM%%/.well-known/openid_sandbox_configuration;

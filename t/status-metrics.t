@@ -48,6 +48,10 @@ http {
         location = /metrics {
             intuit_status format=prometheus;
         }
+
+        location /v3/company/ {
+            intuit_proxy books realm=9130347957983546;
+        }
     }
 }
 CONF
@@ -143,6 +147,27 @@ is(value($m, 'intuit_connections_omitted'), 0, 'none is left out');
 is(value($m, 'intuit_logins_total', result => 'succeeded'), 2, 'two connects');
 is(value($m, 'intuit_errors_total', error => 'invalid_body'), 1, 'the error');
 
+# what conf-examples/prometheus-alerts.yml asks for is there
+
+is($t->get("/v3/company/-/companyinfo/$bakery", -json => 1)->status, 200, 'a call');
+($m) = metrics('after a call');
+
+my $rules = slurp("$FindBin::Bin/../conf-examples/prometheus-alerts.yml");
+my @asked = $rules =~ /^ +expr: (.*)$/mg;
+my @unknown;
+
+for my $expr (@asked, 'intuit_nobody{state="lost"}') {
+    for my $asked ($expr =~ /\b(intuit_\w+(?:\{[^}]*\})?)/g) {
+        my ($series, $label, $values) = $asked =~ /^(\w+)(?:\{(\w+)=~?"([^"]*)"\})?$/;
+        push @unknown, $series if !$label && !series($m, $series);
+        push @unknown, map { "$series $_" }
+            grep { !series($m, $series, $label => $_) } split /\|/, $values // '';
+    }
+}
+
+cmp_ok(scalar @asked, '>', 5, 'the alert rules of the example');
+is("@unknown", 'intuit_nobody lost', '... ask for what there is (and a control does not)');
+
 is($t->post('/disconnect', "realm=$bakery", -json => 1)->status, 200, 'one goes');
 ($m) = metrics('one company');
 is(scalar(series($m, 'intuit_connection_info')), 1, '... with its series');
@@ -153,3 +178,11 @@ my @found = grep { length && index($text, $_) >= 0 }
 is("@found", '', 'no token');
 
 done_testing();
+
+
+sub slurp {
+    my ($name) = @_;
+    open my $file, '<', $name or die "$name: $!";
+    local $/;
+    return <$file>;
+}

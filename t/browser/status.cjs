@@ -8,6 +8,7 @@ const hosts = new Set();
 
 async function open(browser, options) {
     const context = await browser.newContext(options);
+    context.setDefaultTimeout(300000);      // a slow machine is no failure
     const page = await context.newPage();
     context.on('request', (r) => hosts.add(new URL(r.url()).host));
     page.on('console', (m) => said.policy.push(m.text()));

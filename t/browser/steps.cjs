@@ -9,6 +9,7 @@ const policy = [];
 
 async function site(browser) {
     const context = await browser.newContext();
+    context.setDefaultTimeout(300000);      // a slow machine is no failure
     const page = await context.newPage();
     context.on('request', (r) => {
         if (/^https?:/.test(r.url())) {

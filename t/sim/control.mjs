@@ -40,7 +40,7 @@ function awaitJournal({ sim, q }) {
         const limit = setTimeout(() => {
             stop();
             reject(new Refusal(504, `only ${ready().length} of ${count} came`));
-        }, Number(q.get('timeout_ms') ?? 5000));
+        }, Number(q.get('timeout_ms') ?? 60000));
         const tick = setInterval(look, 20);
         sim.events.on('journal', look);
         look();
@@ -199,7 +199,7 @@ function switchCertificate({ sim, body }) {
 
 async function barrierWait({ sim, q, name }) {
     const n = await sim.barriers.wait(name, Number(q.get('count') ?? 1),
-        Number(q.get('timeout_ms') ?? 5000));
+        Number(q.get('timeout_ms') ?? 60000));
     if (n === null) {
         throw new Refusal(504, `only ${sim.barriers.get(name).parked.length} parked`);
     }

@@ -157,7 +157,9 @@ export class Listener {
         this.server.on('connection', (socket) => this.track(socket));
         await new Promise((resolve, reject) => {
             this.server.once('error', reject);
-            this.server.listen(port, this.address, resolve);
+            // longer than the crowds of the tests: what does not fit is sent again
+            // by the kernel after 1, 3, 7 … seconds, and called a slow Intuit
+            this.server.listen({ port, host: this.address, backlog: 4096 }, resolve);
         });
         this.port = this.server.address().port;
         return this;

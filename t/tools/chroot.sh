@@ -88,6 +88,9 @@ unpack() {
     chmod 755 "$root"
     configure_apt
 
+    # what may change the system looks for it
+    touch "$root/etc/intuit-chroot"
+
     mkdir "$root/tree"
     tar -C "$TOP" --exclude=./build --exclude=./.git --exclude=node_modules \
         -cf - . | tar -C "$root/tree" -xf -

@@ -2,8 +2,8 @@
 
 # Installs what is missing, and nothing else.
 #
-#     setup.sh build | demo | test | fuzz | analyse | valgrind | matrix
-#              | bench
+#     setup.sh build | demo | test | all | fuzz | analyse | valgrind | matrix
+#              | bench | deb
 #
 # Works on a bare Debian 12 or 13 as root or with sudo.  Where everything is
 # there already it changes nothing and needs no root.
@@ -99,6 +99,21 @@ need_for_analyse() {
     need cppcheck        command_missing cppcheck
 }
 
+need_for_deb() {
+    need_for_build
+    need dpkg-dev        command_missing dpkg-buildpackage
+    need debhelper       command_missing dh
+    need fakeroot        command_missing fakeroot
+    need lowdown         command_missing lowdown
+    need lintian         command_missing lintian
+}
+
+# For "make test-all".
+need_for_all() {
+    need_for_analyse
+    need_for_deb
+}
+
 need_for_valgrind() {
     need_for_test
     need valgrind        command_missing valgrind
@@ -171,7 +186,8 @@ node_modules() {
 
 
 case $level in
-    build | demo | test | fuzz | analyse | valgrind | matrix | bench) \
+    build | demo | test | all | fuzz | analyse | valgrind | matrix | bench \
+        | deb) \
         "need_for_$level" ;;
     *) fail "what is \"$level\"? See the beginning of this script" ;;
 esac
@@ -202,7 +218,7 @@ if [ $((${#missing[@]} + ${#optional[@]})) -gt 0 ]; then
 fi
 
 case $level in
-    build | demo | fuzz | bench) ;;
+    build | demo | fuzz | bench | deb) ;;
     *)
         if node_modules_missing; then
             step npm "installing the test's Node modules" node_modules

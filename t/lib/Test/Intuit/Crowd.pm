@@ -33,11 +33,12 @@ sub crowd {
     return @sockets;
 }
 
-# How many got which status, and from which workers (X-Worker): two hashes.
+# How many got which status, and from which workers (X-Worker): two hashes; and
+# the answers that were no 200, whole, so that a test that fails can show them.
 # A connection that ended without an answer is 0, one that hangs is 'none'.
 sub crowd_statuses {
     my ($patience, @sockets) = @_;
-    my (%in, %status, %worker);
+    my (%in, %status, %worker, @odd);
 
     my $select = IO::Select->new(@sockets);
     my $deadline = time + $patience;
@@ -53,13 +54,14 @@ sub crowd_statuses {
             $select->remove($socket);
             my ($code) = $in{$socket} =~ m{^HTTP/1\.1 (\d+)};
             $status{$code // 0}++;
+            push @odd, $in{$socket} if ($code // 0) != 200;
             $worker{$1}++ if $in{$socket} =~ /^X-Worker: (\d+)/m;
         }
     }
 
     $status{none} = $select->count if $select->count;
 
-    return (\%status, \%worker);
+    return (\%status, \%worker, \@odd);
 }
 
 

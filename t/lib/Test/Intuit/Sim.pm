@@ -104,7 +104,7 @@ sub control {
 
     my $body = defined $data ? JSON::PP->new->utf8->encode($data) : '';
     my $c = Test::Intuit::Connection->new(
-        port => $self->{info}{control_port}, timeout => 60);
+        port => $self->{info}{control_port}, timeout => 90);
 
     $c->send("$method $path HTTP/1.1\r\nHost: localhost\r\n"
         . 'Content-Length: ' . length($body)
