@@ -310,6 +310,9 @@ sub instructions {
     $conf =~ s/^worker_rlimit_nofile.*\n//m;
     $conf =~ s/worker_connections 50000/worker_connections 500/;
 
+    # ended with the others if this fails
+    push @{ $site->{running} }, $n;
+
     $n->write_secret('secret', $sim->{client_secret});
     $n->write_file('html/index.html', "the tool\n");
     $n->conf("master_process off;\n$conf")->start;
@@ -321,7 +324,7 @@ sub instructions {
     Bench::Instructions::control($n, '-d');
     callback($n, $_, $c) for @started;
     Bench::Instructions::control($n, '-d');
-    $n->stop;
+    $site->stop($n);
 
     my $dump = "$out.2";
     my $all = Bench::Figures::annotate(
