@@ -960,6 +960,7 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
+        ngx_http_intuit_fetch_tls_exit(provider[i]);
 
         if (provider[i]->peer) {
             ngx_http_intuit_peer_exit(provider[i]->peer);

@@ -63,6 +63,7 @@ typedef struct ngx_http_intuit_provider_s  ngx_http_intuit_provider_t;
 typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
 typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
+typedef struct ngx_http_intuit_fetch_tls_s ngx_http_intuit_fetch_tls_t;
 
 /* Answers a request that has waited: what ngx_http_finalize_request() takes. */
 typedef ngx_int_t (*ngx_http_intuit_answer_pt)(ngx_http_request_t *r,
@@ -193,6 +194,7 @@ struct ngx_http_intuit_provider_s {
     void                        *state_pool;   /* of threads */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_fetch_tls_t *fetch_tls;    /* its sessions */
     ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_runtime_t   *runtime;

@@ -420,7 +420,7 @@ ngx_http_intuit_fetch_add_variables(ngx_conf_t *cf)
 
     var->get_handler = ngx_http_intuit_fetch_url_variable;
 
-    return NGX_OK;
+    return ngx_http_intuit_fetch_tls_variable(cf);
 }
 
 
@@ -482,7 +482,8 @@ ngx_http_intuit_fetch_init(ngx_conf_t *cf,
     ctx->srv_conf = cscf[0]->ctx->srv_conf;
     parent = *ctx;
 
-    if (ngx_http_intuit_fetch_create(cf, ctx, &parent) != NGX_OK
+    if (ngx_http_intuit_fetch_tls_init(cf, provider) != NGX_OK
+        || ngx_http_intuit_fetch_create(cf, ctx, &parent) != NGX_OK
         || ngx_http_intuit_fetch_text(cf, provider, &text) != NGX_OK)
     {
         return NGX_ERROR;
@@ -548,6 +549,7 @@ ngx_http_intuit_fetch_text(ngx_conf_t *cf,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_name $intuit_fetch_name;"
                          "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";",
                          &provider->ssl_trusted_certificate);

@@ -195,6 +195,8 @@ ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
 
     q = &session->record.queue;
 
+    ngx_http_intuit_shm_change(store);
+
     ngx_queue_remove(q);
     ngx_queue_init(q);
     ngx_queue_insert_head(

@@ -303,15 +303,26 @@ ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store)
 
     store->shm = store->shpool->data;
 
-    if (store->shm->busy) {
+    if (store->shm->busy == NGX_HTTP_INTUIT_SHM_CHANGED) {
         ngx_http_intuit_shm_rebuild(store);
     }
 
-    store->shm->busy = 1;
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_HELD;
 
     ngx_memory_barrier();
 
     ngx_intuit_point("zone-locked");
+}
+
+
+void
+ngx_http_intuit_shm_change(ngx_http_intuit_store_t *store)
+{
+    ngx_http_intuit_shm_assert_locked(store);
+
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_CHANGED;
+
+    ngx_memory_barrier();
 }
 
 
@@ -348,7 +359,7 @@ ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
 
     ngx_memory_barrier();
 
-    store->shm->busy = 0;
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_FREE;
     store->locked = 0;
 
     ngx_shmtx_unlock(&store->shpool->mutex);

@@ -13,7 +13,7 @@ use strict;
 use warnings;
 
 my $FRONT = qr/^ngx_http_intuit_(?:auth_module|provider|provider_check|location|server)$/;
-my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|peer|peer_address|discovery|resolver|cookie|page|save|pending|state|state_\w+|store|store_\w+)$/;
+my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|fetch_tls|peer|peer_address|discovery|resolver|cookie|page|save|pending|state|state_\w+|store|store_\w+)$/;
 my $SHARED = qr/^ngx_http_intuit_(?:auth_module|compat)$/;
 my $PURE = qr/^ngx_intuit_/;
 
