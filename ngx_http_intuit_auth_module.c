@@ -3,6 +3,7 @@
  * What they lead to lives in src/.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_pending.h"
@@ -655,7 +656,8 @@ ngx_http_intuit_init(ngx_conf_t *cf)
         ngx_http_intuit_store_durable(imcf->store);
     }
 
-    if (ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
+    if (ngx_http_intuit_cookie_names(cf, imcf) != NGX_OK
+        || ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
         || ngx_http_intuit_servers_init(cf) != NGX_OK
         || ngx_http_intuit_add_handlers(cf) != NGX_OK)
     {
@@ -781,6 +783,8 @@ ngx_http_intuit_create_main_conf(ngx_conf_t *cf)
      *     imcf->keep_id_token = 0;
      *     imcf->token_used = 0;
      *     imcf->status = 0;
+     *     imcf->cookie_names = { NULL };
+     *     imcf->sent = { NULL };
      */
 
     if (ngx_array_init(&imcf->providers, cf->pool, 4,
@@ -810,7 +814,13 @@ ngx_http_intuit_create_srv_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* iscf->names is made in postconfiguration, by server_name */
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     iscf->lengths = 0;
+     *
+     * iscf->names is made in postconfiguration, by server_name
+     */
 
     if (ngx_array_init(&iscf->uses, cf->pool, 2, sizeof(ngx_http_intuit_use_t))
         != NGX_OK
@@ -1004,7 +1014,7 @@ ngx_http_intuit_init_module(ngx_cycle_t *cycle)
 
     /* nothing that a file holds may end a running nginx */
 
-    return NGX_OK;
+    return ngx_http_intuit_clean_init(cycle, imcf);
 }
 
 
@@ -1046,6 +1056,7 @@ ngx_http_intuit_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < imcf->providers.nelts; i++) {
         ngx_http_intuit_discovery_exit(provider[i]);
+        ngx_http_intuit_fetch_tls_exit(provider[i]);
 
         if (provider[i]->peer) {
             ngx_http_intuit_peer_exit(provider[i]->peer);

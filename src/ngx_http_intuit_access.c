@@ -3,6 +3,7 @@
  * to know about a request.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_refresh.h"
 #include "ngx_http_intuit_share.h"
 
@@ -18,6 +19,8 @@ static ngx_int_t ngx_http_intuit_access_require(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_access_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static void ngx_http_intuit_ctx_cleanup(void *data);
+static ngx_int_t ngx_http_intuit_view_load(ngx_http_request_t *r,
+    ngx_http_intuit_view_t *view);
 static ngx_uint_t ngx_http_intuit_session_allowed(
     ngx_http_intuit_provider_t *provider, const ngx_intuit_session_t *session);
 static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
@@ -88,6 +91,11 @@ ngx_http_intuit_find_endpoint(ngx_http_request_t *r)
     ngx_http_intuit_srv_conf_t  *iscf;
 
     iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
+
+    if (!(iscf->lengths & (uint64_t) 1 << (r->uri.len & 63))) {
+        return NULL;
+    }
+
     ep = iscf->endpoints.elts;
 
     for (i = 0; i < iscf->endpoints.nelts; i++) {
@@ -246,7 +254,7 @@ ngx_http_intuit_access_handler(ngx_http_request_t *r)
         }
     }
 
-    if (ctx->auth.rc != NGX_OK) {
+    if (ctx->auth->rc != NGX_OK) {
         /* let through, but nothing is vouched for */
         return NGX_DECLINED;
     }
@@ -254,8 +262,8 @@ ngx_http_intuit_access_handler(ngx_http_request_t *r)
     imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
 
     if (imcf->token_used
-        && ctx->auth.loaded.has_connection
-        && ngx_http_intuit_refresh_view(r, ctx, &ctx->auth) == NGX_AGAIN)
+        && ctx->auth->loaded.has_connection
+        && ngx_http_intuit_refresh_view(r, ctx, ctx->auth) == NGX_AGAIN)
     {
         /* without a token, $intuit_access_token is empty */
         return NGX_AGAIN;
@@ -350,16 +358,10 @@ ngx_http_intuit_access_end(ngx_http_request_t *r, ngx_int_t rc)
 
 
 ngx_http_intuit_ctx_t *
-ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
+ngx_http_intuit_find_ctx(ngx_http_request_t *r, ngx_uint_t create)
 {
     ngx_pool_cleanup_t     *cln;
     ngx_http_intuit_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
-
-    if (ctx) {
-        return ctx;
-    }
 
     if (r->internal || r->filter_finalize) {
 
@@ -379,14 +381,17 @@ ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
         return NULL;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_intuit_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_intuit_ctx_t));
-
+    cln->data = ctx;
     cln->handler = ngx_http_intuit_ctx_cleanup;
 
     ngx_http_set_ctx(r, ctx, ngx_http_intuit_auth_module);
@@ -405,19 +410,55 @@ ngx_http_intuit_ctx_cleanup(void *data)
 
 ngx_int_t
 ngx_http_intuit_identify(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view)
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t **known)
 {
-    ngx_int_t  rc;
-    ngx_str_t  value;
+    ngx_http_intuit_view_t  *view;
 
-    if (view->provider == provider) {
+    view = *known;
+
+    if (view && view->provider == provider) {
         return view->rc;
     }
 
-    ngx_memzero(view, sizeof(ngx_http_intuit_view_t));
+    /* that of another provider may be needed yet, where it was found */
+
+    view = ngx_http_intuit_view_create(r, provider);
+    if (view == NULL) {
+        return NGX_ERROR;
+    }
+
+    *known = view;
+
+    return ngx_http_intuit_view_load(r, view);
+}
+
+
+ngx_http_intuit_view_t *
+ngx_http_intuit_view_create(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider)
+{
+    ngx_http_intuit_view_t  *view;
+
+    view = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_view_t));
+    if (view == NULL) {
+        return NULL;
+    }
 
     view->provider = provider;
     view->rc = NGX_DECLINED;
+
+    return view;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_view_load(ngx_http_request_t *r, ngx_http_intuit_view_t *view)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    value;
+    ngx_http_intuit_provider_t  *provider;
+
+    provider = view->provider;
 
     rc = ngx_http_intuit_cookie_get(r, &provider->cookie_name, &value);
 
@@ -537,6 +578,30 @@ ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
     const ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie)
 {
     return ngx_intuit_digest(provider->session_ids, id->data, cookie);
+}
+
+
+ngx_int_t
+ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm)
+{
+    ngx_intuit_tag_t  tag;
+
+    if (ngx_intuit_memo_get(provider->connection_ids, realm, &tag, id->data)
+        == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_intuit_store_id(id, "connection", provider, realm)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_intuit_memo_put(provider->connection_ids, &tag, id->data);
+
+    return NGX_OK;
 }
 
 

@@ -21,6 +21,7 @@
 #include "ngx_intuit_json.h"
 #include "ngx_intuit_jwks.h"
 #include "ngx_intuit_jwt.h"
+#include "ngx_intuit_memo.h"
 #include "ngx_intuit_oauth2.h"
 #include "ngx_intuit_record.h"
 #include "ngx_intuit_text.h"
@@ -48,7 +49,7 @@
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
-#define NGX_HTTP_INTUIT_WAITERS_MAX    1024    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_WAITERS_MAX    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 #define NGX_HTTP_INTUIT_SHARED_MAX     4
 
@@ -67,6 +68,7 @@ typedef struct ngx_http_intuit_ctx_s       ngx_http_intuit_ctx_t;
 typedef struct ngx_http_intuit_asked_s     ngx_http_intuit_asked_t;
 typedef struct ngx_http_intuit_peer_s      ngx_http_intuit_peer_t;
 typedef struct ngx_http_intuit_redis_s     ngx_http_intuit_redis_t;
+typedef struct ngx_http_intuit_fetch_tls_s ngx_http_intuit_fetch_tls_t;
 
 /* Answers a request that has waited: what ngx_http_finalize_request() takes. */
 typedef ngx_int_t (*ngx_http_intuit_answer_pt)(ngx_http_request_t *r,
@@ -112,6 +114,9 @@ typedef enum {
     NGX_HTTP_INTUIT_E_IMPORT,                 /* an operator's token refused */
     NGX_HTTP_INTUIT_E_PENDING,                /* ... is to be proven yet */
     NGX_HTTP_INTUIT_E_QUOTA,                  /* too many wait for a slot */
+    NGX_HTTP_INTUIT_E_API_REFUSED,            /* a 401 that cannot be shown */
+    NGX_HTTP_INTUIT_E_API_DOWN,               /* nginx's 502 and 504 */
+    NGX_HTTP_INTUIT_E_API_TIMEOUT,
     NGX_HTTP_INTUIT_E_MAX
 } ngx_http_intuit_error_e;
 
@@ -186,13 +191,16 @@ struct ngx_http_intuit_provider_s {
     ngx_str_t                    tries_name;   /* cookie_name "-tries" */
     u_char                       identity[NGX_INTUIT_HASH_LEN];
     ngx_intuit_digest_t         *session_ids;  /* of cookies */
+    ngx_intuit_memo_t           *connection_ids; /* of realms */
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
+    ngx_intuit_sealer_t         *sealer;       /* with the first of them */
     ngx_intuit_key_t            *state_keys;   /* derived, one per key */
     void                        *state_pool;   /* of threads */
     ngx_intuit_key_t            *share_keys;   /* derived, one per key */
     ngx_str_t                    basic;        /* "Basic ..." */
     ngx_http_conf_ctx_t         *fetch_conf;   /* private, of no server */
+    ngx_http_intuit_fetch_tls_t *fetch_tls;    /* its sessions */
     ngx_http_intuit_peer_t      *peer;         /* NULL: no intuit_proxy */
     ngx_http_intuit_store_t     *store;
     ngx_http_intuit_redis_t     *redis;        /* NULL: of this host only */
@@ -231,11 +239,15 @@ typedef struct {
     ngx_uint_t                   keep_id_token;
     ngx_uint_t                   token_used;   /* $intuit_access_token */
     ngx_uint_t                   status;       /* there is an intuit_status */
+    ngx_array_t                  cookie_names; /* ngx_intuit_cookie_name_t */
+    ngx_array_t                  sent;         /* ngx_uint_t: variables of what
+                                                * the client has sent */
 } ngx_http_intuit_main_conf_t;
 
 typedef struct {
     ngx_array_t                  uses;         /* of the next struct */
     ngx_array_t                  endpoints;    /* ngx_http_intuit_endpoint_t */
+    uint64_t                     lengths;      /* of their URIs, as bits */
     ngx_array_t                  names;        /* ngx_str_t; core's are gone
                                                 * after configuration */
 } ngx_http_intuit_srv_conf_t;
@@ -275,7 +287,7 @@ typedef struct {
 
 /* who the request is, for one provider */
 typedef struct {
-    ngx_http_intuit_provider_t  *provider;     /* NULL: not looked up yet */
+    ngx_http_intuit_provider_t  *provider;
     ngx_int_t                    rc;           /* NGX_OK signed in;
                                                 * NGX_DECLINED anonymous;
                                                 * NGX_ERROR cannot know */
@@ -290,9 +302,24 @@ typedef struct {
     ngx_http_intuit_store_t     *store;        /* where that is */
     const char                  *status;       /* a word; NULL: none */
     ngx_uint_t                   states;       /* upstream's, before */
+    ngx_http_intuit_quota_state_e  taken;      /* by what goes upstream */
     unsigned                     waiting:1;    /* parked, or just woken */
     unsigned                     sent:1;       /* 429 would be Intuit's */
 } ngx_http_intuit_limit_t;
+
+/* where a request at the API leads */
+typedef struct {
+    ngx_int_t                    rc;           /* NGX_OK; NGX_DECLINED: it can
+                                                * be read in more than one way;
+                                                * NGX_ABORT: it is no company's;
+                                                * NGX_ERROR */
+    ngx_str_t                    path;         /* as upstream will get it */
+    ngx_str_t                    args;
+    ngx_str_t                    id;           /* "-": to be filled in */
+    ngx_str_t                    uri;          /* of the request that it was */
+    ngx_str_t                    request_args; /* found for */
+    ngx_uint_t                   unparsed;
+} ngx_http_intuit_target_t;
 
 /* what the API has said, safe to log */
 typedef struct {
@@ -303,8 +330,9 @@ typedef struct {
 } ngx_http_intuit_said_t;
 
 struct ngx_http_intuit_ctx_s {
-    ngx_http_intuit_view_t       auth;         /* of auth_intuit */
-    ngx_http_intuit_view_t       api;          /* of intuit_proxy */
+    ngx_http_intuit_view_t      *auth;         /* of auth_intuit, and of */
+    ngx_http_intuit_view_t      *api;          /* intuit_proxy, maybe the same;
+                                                * NULL: not looked up yet */
     ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
     ngx_str_t                    args;         /* before it was overwritten */
     ngx_http_intuit_cookies_t    cookies;      /* before they were cleaned */
@@ -312,6 +340,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
     time_t                       retry_after;  /* s, for a failure; 0: any */
+    ngx_http_intuit_target_t     target;       /* uri NULL: not known yet */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
     ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
@@ -330,6 +359,7 @@ struct ngx_http_intuit_ctx_s {
     /* a parked request (ngx_http_intuit_job.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
+    ngx_uint_t                  *share;        /* of the places, counted */
     ngx_event_t                  wake;
     ngx_uint_t                 (*ready)(ngx_http_intuit_ctx_t *ctx);
     void                       (*resume)(ngx_http_request_t *r);
@@ -352,10 +382,13 @@ struct ngx_http_intuit_ctx_s {
     unsigned                     failed:1;
     unsigned                     share_waits:1;
     unsigned                     parked:1;
+    unsigned                     stale:1;      /* time went by since a load */
     unsigned                     cleaned:1;
     unsigned                     injected:1;   /* the token is in headers */
     unsigned                     joined:1;     /* callback: job was begun */
     unsigned                     held:1;       /* the API's answer is */
+    unsigned                     unread:1;     /* ... and nobody can read it */
+    unsigned                     instead:1;    /* ours for nginx's answer */
     unsigned                     cured:1;      /* a refresh was waited for */
     unsigned                     replayed:1;   /* the request was sent again */
 };
@@ -377,7 +410,11 @@ ngx_int_t ngx_http_intuit_access_handler(ngx_http_request_t *r);
 
 /* The request's context, also after an internal redirect; NULL: no memory
  * (or, with create == 0, none yet). */
-ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(ngx_http_request_t *r,
+static ngx_inline ngx_http_intuit_ctx_t *ngx_http_intuit_get_ctx(
+    ngx_http_request_t *r, ngx_uint_t create);
+
+/* ... when it is not where nginx keeps it. */
+ngx_http_intuit_ctx_t *ngx_http_intuit_find_ctx(ngx_http_request_t *r,
     ngx_uint_t create);
 
 /* 1: the request is being answered by one of our own URIs. */
@@ -385,11 +422,16 @@ ngx_uint_t ngx_http_intuit_own_uri(ngx_http_request_t *r,
     const ngx_http_intuit_ctx_t *ctx);
 
 /*
- * Looks the session cookie of this provider up (once a request).
- * NGX_OK signed in, NGX_DECLINED anonymous, NGX_ERROR cannot know.
+ * Looks the session cookie of this provider up (once a request: *view is what
+ * was found before, or NULL).  NGX_OK signed in, NGX_DECLINED anonymous,
+ * NGX_ERROR cannot know; then *view may be what it was.
  */
 ngx_int_t ngx_http_intuit_identify(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t *view);
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_view_t **view);
+
+/* One that nothing was found for yet.  NULL: no memory. */
+ngx_http_intuit_view_t *ngx_http_intuit_view_create(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider);
 
 /* The pair that serves a view now: the connection's current one, or the
  * session's own.  NULL: none. */
@@ -399,16 +441,18 @@ const ngx_intuit_pair_t *ngx_http_intuit_view_pair(
 /*
  * Identifiers in the store: SHA-256 over kind, the provider's identity and
  * value, so that no provider's records answer to another's secret.
- * Kinds: "connection" (realm), "login" (state),
- * "probe" ("").  NGX_OK or NGX_ERROR.
+ * Kinds: "login" (state), "probe" ("").  NGX_OK or NGX_ERROR.
  */
 ngx_int_t ngx_http_intuit_store_id(ngx_http_intuit_id_t *id,
     const char *kind, const ngx_http_intuit_provider_t *provider,
     const ngx_str_t *value);
 
-/* The same for a session, by its cookie's value.  NGX_OK or NGX_ERROR. */
+/* The same for a session, by its cookie's value, and for a connection, by its
+ * realm: those are asked for again and again.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_intuit_session_id(ngx_http_intuit_id_t *id,
     const ngx_http_intuit_provider_t *provider, const ngx_str_t *cookie);
+ngx_int_t ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
+    const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm);
 
 /* 1: an unsafe method that a page of another site sent (Sec-Fetch-Site, else
  * Origin against Host). */
@@ -446,37 +490,9 @@ ngx_int_t ngx_http_intuit_disconnect_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_migrate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_intuit_status_handler(ngx_http_request_t *r);
 
-/*
- * For intuit_status: forgets and revokes a company's connection (or revokes
- * token, if it is not empty), and answers the request, whose body was read.
- */
-void ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
-    const ngx_str_t *token);
-
 /* The way back to the status page, which says that this was done. */
 ngx_int_t ngx_http_intuit_status_back(ngx_http_request_t *r,
     const char *done);
-
-/*
- * A job that revokes tokens, any of the two (each may be empty) that belong to
- * a realm (may be empty), and that is kept until it is done.  It is to be run,
- * with the record that tells the outcome to the one who waits (or NULL), or
- * discarded.  NULL: no memory.
- */
-ngx_http_intuit_job_t *ngx_http_intuit_revoke_create(
-    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
-    const ngx_str_t *token);
-void ngx_http_intuit_revoke_run(ngx_http_intuit_job_t *job,
-    const ngx_http_intuit_id_t *login);
-void ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job);
-
-/* What was kept (and claimed), once more: a revocation; the proof of what
- * intuit_connect or intuit_migrate has brought. */
-void ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
-void ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
-    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
 
 /* The page after a consent that intuit_connect began; id: the connection's. */
 ngx_int_t ngx_http_intuit_connected(ngx_http_request_t *r,
@@ -526,13 +542,9 @@ ngx_int_t ngx_http_intuit_clean_handler(ngx_http_request_t *r);
 /* PRECONTENT, last: realm guard, token injection. */
 ngx_int_t ngx_http_intuit_proxy_handler(ngx_http_request_t *r);
 
-/*
- * The path as upstream will get it, its arguments, and the company in it ("-":
- * to be filled in).  NGX_OK; NGX_DECLINED: it can be read in more than one
- * way; NGX_ABORT: it is no company's; NGX_ERROR.
- */
-ngx_int_t ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
-    ngx_str_t *args, ngx_str_t *id);
+/* Where the request leads at the API; valid as long as the URI is. */
+const ngx_http_intuit_target_t *ngx_http_intuit_api_target(
+    ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx);
 
 /* Header filter: upstream's Set-Cookie never touches our cookies. */
 ngx_int_t ngx_http_intuit_header_filter_init(ngx_conf_t *cf);
@@ -583,10 +595,15 @@ ngx_int_t ngx_http_intuit_quota_id(ngx_http_intuit_id_t *id,
 ngx_http_intuit_quota_t *ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session);
 
-/*
- * PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
- * NGX_AGAIN: parked, return it; else what the handler returns.
- */
+/* 1: the client's body is to be read before a slot and a token are taken, which
+ * are good for the moment: who holds it back could bunch requests. */
+ngx_uint_t ngx_http_intuit_limit_body(ngx_http_request_t *r);
+
+/* PRECONTENT: reads it and runs the handler again; what that returns now. */
+ngx_int_t ngx_http_intuit_limit_read(ngx_http_request_t *r);
+
+/* PRECONTENT, for ctx->api, when the request could go: its slot.  NGX_OK: now;
+ * NGX_AGAIN: parked, return it; else what the handler returns. */
 ngx_int_t ngx_http_intuit_limit(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 
@@ -695,6 +712,12 @@ ngx_int_t ngx_http_intuit_fail(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
     const char *reason);
 
+/* For a header filter, instead of an answer of nginx's own that has its status:
+ * sets headers, and the body to be sent.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_fail_instead(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    ngx_str_t *body);
+
 /* 405 with an Allow header ("GET, POST"). */
 ngx_int_t ngx_http_intuit_method_not_allowed(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const char *allow);
@@ -714,6 +737,10 @@ const char *ngx_http_intuit_error_name(ngx_http_intuit_error_e error);
  */
 ngx_int_t ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body);
+
+/* The headers of such an answer alone.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_send_instead(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type, ngx_str_t *body);
 
 /* As above, with Location and an empty body; url is absolute, or relative to
  * this request. */
@@ -752,46 +779,19 @@ u_char *ngx_http_intuit_json_text(u_char *p, const char *name,
 u_char *ngx_http_intuit_json_number(u_char *p, const char *name, time_t value);
 
 
-/* -- ngx_http_intuit_cookie.c ------------------------------------------- */
+static ngx_inline ngx_http_intuit_ctx_t *
+ngx_http_intuit_get_ctx(ngx_http_request_t *r, ngx_uint_t create)
+{
+    ngx_http_intuit_ctx_t  *ctx;
 
-/*
- * The value of the request's cookie.  NGX_OK; NGX_DECLINED: not there;
- * NGX_ABORT: there several times with different values.
- */
-ngx_int_t ngx_http_intuit_cookie_get(ngx_http_request_t *r,
-    const ngx_str_t *name, ngx_str_t *value);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
 
-/*
- * All cookies whose names begin with prefix: pushes pairs (ngx_keyval_t) into
- * found, at most max.  NGX_OK or NGX_ERROR.
- */
-ngx_int_t ngx_http_intuit_cookie_list(ngx_http_request_t *r,
-    const ngx_str_t *prefix, ngx_uint_t max, ngx_array_t *found);
+    if (ctx || (!create && !r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
 
-/*
- * Adds Set-Cookie with the provider's flags.  value NULL: deletes (same
- * attributes, Max-Age=0).  max_age 0: a session cookie.  lax: 1 for the login
- * cookies, which a cross-site redirect must bring back even when the session
- * cookie is Strict.
- */
-ngx_int_t ngx_http_intuit_cookie_set(ngx_http_request_t *r,
-    ngx_http_intuit_provider_t *provider, const ngx_str_t *name,
-    const ngx_str_t *value, time_t max_age, ngx_uint_t lax);
-
-/* 1: one of our own Set-Cookie lines, 0: an upstream's. */
-ngx_uint_t ngx_http_intuit_cookie_set_here(const ngx_table_elt_t *h);
-
-/*
- * Takes our cookies (of every provider) out of the request, and what else is
- * asked for, and puts Authorization: bearer in when bearer != NULL.  The
- * header list is a new one, so a subrequest's parent keeps its own; the
- * functions above go on seeing the cookies that the browser has sent.
- */
-#define NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION  1
-#define NGX_HTTP_INTUIT_CLEAN_IDENTITY       2
-
-ngx_int_t ngx_http_intuit_clean_request(ngx_http_request_t *r,
-    ngx_uint_t what, const ngx_str_t *bearer);
+    return ngx_http_intuit_find_ctx(r, create);
+}
 
 
 #endif /* _NGX_HTTP_INTUIT_AUTH_MODULE_H_INCLUDED_ */

@@ -7,6 +7,7 @@
  * waits for the first one's outcome and gets a session of its own.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_exchange.h"
 #include "ngx_http_intuit_login.h"
 #include "ngx_http_intuit_share.h"
@@ -564,8 +565,8 @@ ngx_http_intuit_callback_signed_in(ngx_http_request_t *r,
     /* the session that this browser had before is replaced */
 
     if (ngx_http_intuit_identify(r, provider, &ctx->auth) == NGX_OK) {
-        (void) ngx_http_intuit_session_remove(provider->store, &ctx->auth.id);
-        ngx_http_intuit_share_drop(provider, &ctx->auth.id);
+        (void) ngx_http_intuit_session_remove(provider->store, &ctx->auth->id);
+        ngx_http_intuit_share_drop(provider, &ctx->auth->id);
     }
 
     if (ngx_http_intuit_callback_forget(r, ctx) != NGX_OK

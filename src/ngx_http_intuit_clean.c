@@ -3,7 +3,7 @@
  * own on the way up, cookies of ours on the way down.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 
 
 static ngx_int_t ngx_http_intuit_header_filter(ngx_http_request_t *r);
@@ -163,11 +163,9 @@ ngx_http_intuit_header_filter(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_intuit_own_cookie(ngx_http_request_t *r, ngx_str_t *value)
 {
-    u_char                        *p;
-    ngx_str_t                      name;
-    ngx_uint_t                     i;
-    ngx_http_intuit_main_conf_t   *imcf;
-    ngx_http_intuit_provider_t   **provider;
+    u_char                       *p;
+    ngx_str_t                     name;
+    ngx_http_intuit_main_conf_t  *imcf;
 
     name.data = value->data;
 
@@ -190,25 +188,7 @@ ngx_http_intuit_own_cookie(ngx_http_request_t *r, ngx_str_t *value)
     name.len = p - name.data;
 
     imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
-    provider = imcf->providers.elts;
 
-    for (i = 0; i < imcf->providers.nelts; i++) {
-
-        if ((name.len == provider[i]->cookie_name.len
-             && ngx_memcmp(name.data, provider[i]->cookie_name.data, name.len)
-                == 0)
-            || (name.len == provider[i]->tries_name.len
-                && ngx_memcmp(name.data, provider[i]->tries_name.data,
-                              name.len)
-                   == 0)
-            || (name.len >= provider[i]->login_prefix.len
-                && ngx_memcmp(name.data, provider[i]->login_prefix.data,
-                              provider[i]->login_prefix.len)
-                   == 0))
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_intuit_cookie_named(&name, imcf->cookie_names.elts,
+                                   imcf->cookie_names.nelts);
 }

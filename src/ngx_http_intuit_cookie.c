@@ -3,26 +3,42 @@
  * request before an upstream sees it.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 
 
 #define NGX_HTTP_INTUIT_COOKIE_LINES  64
 #define NGX_HTTP_INTUIT_COOKIE_AGE    (400 * 24 * 3600)    /* RFC 6265bis */
 
 
+/* what becomes of a line of the request's header */
+typedef enum {
+    NGX_HTTP_INTUIT_LINE_KEEP = 0,
+    NGX_HTTP_INTUIT_LINE_DROP,
+    NGX_HTTP_INTUIT_LINE_STRIP                /* of cookies: ours go */
+} ngx_http_intuit_line_e;
+
+typedef struct {
+    ngx_uint_t                what;
+    ngx_uint_t                lines;          /* of the request */
+    ngx_table_elt_t          *first;          /* not to be kept; NULL: none */
+    ngx_http_intuit_line_e    verdict;        /* ... but dropped or stripped */
+} ngx_http_intuit_dirt_t;
+
+
 static void ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
     ngx_http_intuit_cookies_t *cookies);
-static ngx_uint_t ngx_http_intuit_request_dirty(ngx_http_request_t *r,
-    ngx_uint_t what);
-static ngx_uint_t ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h,
+static ngx_uint_t ngx_http_intuit_line_first(ngx_http_request_t *r,
+    ngx_http_intuit_dirt_t *dirt);
+static ngx_http_intuit_line_e ngx_http_intuit_line(
+    const ngx_http_intuit_main_conf_t *imcf, const ngx_table_elt_t *h,
     ngx_uint_t what);
 static ngx_uint_t ngx_http_intuit_cookie_line(const ngx_table_elt_t *h);
-static ngx_uint_t ngx_http_intuit_cookie_ours(ngx_http_request_t *r,
-    const ngx_str_t *line);
+static ngx_http_intuit_line_e ngx_http_intuit_cookie_ours(
+    const ngx_http_intuit_main_conf_t *imcf, const ngx_str_t *line);
 static ngx_int_t ngx_http_intuit_cookie_clean(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
+    const ngx_http_intuit_main_conf_t *imcf, ngx_str_t *value);
 static ngx_int_t ngx_http_intuit_rebuild(ngx_http_request_t *r,
-    ngx_list_t *list, ngx_uint_t what);
+    ngx_list_t *list, const ngx_http_intuit_dirt_t *dirt);
 static ngx_int_t ngx_http_intuit_push_bearer(ngx_http_request_t *r,
     ngx_list_t *list, const ngx_str_t *bearer);
 static void ngx_http_intuit_forget_variables(ngx_http_request_t *r);
@@ -182,10 +198,13 @@ ngx_int_t
 ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
     const ngx_str_t *bearer)
 {
-    ngx_list_t              list;
-    ngx_http_intuit_ctx_t  *ctx;
+    ngx_list_t               list;
+    ngx_http_intuit_ctx_t   *ctx;
+    ngx_http_intuit_dirt_t   dirt;
 
-    if (bearer == NULL && !ngx_http_intuit_request_dirty(r, what)) {
+    dirt.what = what;
+
+    if (!ngx_http_intuit_line_first(r, &dirt) && bearer == NULL) {
         return NGX_OK;
     }
 
@@ -201,8 +220,9 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
         }
     }
 
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK
-        || ngx_http_intuit_rebuild(r, &list, what) != NGX_OK)
+    if (ngx_list_init(&list, r->pool, dirt.lines + 1, sizeof(ngx_table_elt_t))
+        != NGX_OK
+        || ngx_http_intuit_rebuild(r, &list, &dirt) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -248,128 +268,142 @@ ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
 }
 
 
+/* Finds the first line that may not stay as it is, and counts them all. */
+
 static ngx_uint_t
-ngx_http_intuit_request_dirty(ngx_http_request_t *r, ngx_uint_t what)
+ngx_http_intuit_line_first(ngx_http_request_t *r, ngx_http_intuit_dirt_t *dirt)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t                    i;
+    ngx_list_part_t              *part;
+    ngx_table_elt_t              *h;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
+
+    dirt->lines = 0;
+    dirt->first = NULL;
+    dirt->verdict = NGX_HTTP_INTUIT_LINE_KEEP;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
+        dirt->lines += part->nelts;
 
-        for (i = 0; i < part->nelts; i++) {
+        for (i = 0; i < part->nelts && dirt->first == NULL; i++) {
 
-            if (ngx_http_intuit_header_unwanted(&h[i], what)) {
-                return 1;
-            }
+            dirt->verdict = ngx_http_intuit_line(imcf, &h[i], dirt->what);
 
-            if (ngx_http_intuit_cookie_line(&h[i])
-                && ngx_http_intuit_cookie_ours(r, &h[i].value))
-            {
-                return 1;
+            if (dirt->verdict != NGX_HTTP_INTUIT_LINE_KEEP) {
+                dirt->first = &h[i];
             }
         }
     }
 
-    return 0;
+    return dirt->first != NULL;
 }
 
 
-static ngx_uint_t
-ngx_http_intuit_header_unwanted(const ngx_table_elt_t *h, ngx_uint_t what)
+static ngx_http_intuit_line_e
+ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
+    const ngx_table_elt_t *h, ngx_uint_t what)
 {
-    return ((what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION)
-            && ngx_intuit_header_is(&h->key, "authorization"))
-           || ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
-               && ngx_intuit_identity_header(&h->key));
+    if (ngx_intuit_header_plain(&h->key)) {
+        return NGX_HTTP_INTUIT_LINE_KEEP;
+    }
+
+    if (ngx_http_intuit_cookie_line(h)) {
+        return ngx_http_intuit_cookie_ours(imcf, &h->value);
+    }
+
+    if ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
+        && ngx_intuit_identity_header(&h->key))
+    {
+        return NGX_HTTP_INTUIT_LINE_DROP;
+    }
+
+    if ((what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION)
+        && h->key.len == sizeof("authorization") - 1
+        && ngx_intuit_header_is(&h->key, "authorization"))
+    {
+        return NGX_HTTP_INTUIT_LINE_DROP;
+    }
+
+    return NGX_HTTP_INTUIT_LINE_KEEP;
 }
 
 
 static ngx_uint_t
 ngx_http_intuit_cookie_line(const ngx_table_elt_t *h)
 {
+    u_char  *p;
+
+    p = h->key.data;
+
+    /* looked at in each line of each request */
+
     return h->key.len == sizeof("cookie") - 1
-           && ngx_strncasecmp(h->key.data, (u_char *) "cookie", h->key.len)
-              == 0;
+           && (p[0] | 0x20) == 'c' && (p[1] | 0x20) == 'o'
+           && (p[2] | 0x20) == 'o' && (p[3] | 0x20) == 'k'
+           && (p[4] | 0x20) == 'i' && (p[5] | 0x20) == 'e';
 }
 
 
-/* does the line hold a cookie of any provider? */
+/* does the line hold a cookie of any provider, and any other? */
 
-static ngx_uint_t
-ngx_http_intuit_cookie_ours(ngx_http_request_t *r, const ngx_str_t *line)
+static ngx_http_intuit_line_e
+ngx_http_intuit_cookie_ours(const ngx_http_intuit_main_conf_t *imcf,
+    const ngx_str_t *line)
 {
-    size_t                        pos;
-    ngx_str_t                     n, v;
-    ngx_uint_t                    i;
-    ngx_http_intuit_provider_t  **provider, *p;
-    ngx_http_intuit_main_conf_t  *imcf;
-
-    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
-    provider = imcf->providers.elts;
+    size_t      pos;
+    ngx_str_t   n, v;
+    ngx_uint_t  ours, others;
 
     pos = 0;
+    ours = 0;
+    others = 0;
 
     while (ngx_intuit_cookie_next(line, &pos, &n, &v) == NGX_OK) {
 
-        for (i = 0; i < imcf->providers.nelts; i++) {
+        if (ngx_intuit_cookie_named(&n, imcf->cookie_names.elts,
+                                    imcf->cookie_names.nelts))
+        {
+            ours = 1;
 
-            p = provider[i];
-
-            if ((n.len == p->cookie_name.len
-                 && ngx_memcmp(n.data, p->cookie_name.data, n.len) == 0)
-                || (n.len == p->tries_name.len
-                    && ngx_memcmp(n.data, p->tries_name.data, n.len) == 0)
-                || (n.len >= p->login_prefix.len
-                    && ngx_memcmp(n.data, p->login_prefix.data,
-                                  p->login_prefix.len)
-                       == 0))
-            {
-                return 1;
-            }
+        } else {
+            others = 1;
         }
     }
 
-    return 0;
+    if (!ours) {
+        return NGX_HTTP_INTUIT_LINE_KEEP;
+    }
+
+    return others ? NGX_HTTP_INTUIT_LINE_STRIP : NGX_HTTP_INTUIT_LINE_DROP;
 }
 
 
 /* the bytes are copied: what others have of the client's stays as it is */
 
 static ngx_int_t
-ngx_http_intuit_cookie_clean(ngx_http_request_t *r, ngx_table_elt_t *h)
+ngx_http_intuit_cookie_clean(ngx_http_request_t *r,
+    const ngx_http_intuit_main_conf_t *imcf, ngx_str_t *value)
 {
-    u_char                       *data;
-    ngx_str_t                     none;
-    ngx_uint_t                    i;
-    ngx_http_intuit_provider_t  **provider;
-    ngx_http_intuit_main_conf_t  *imcf;
-
-    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
-    provider = imcf->providers.elts;
+    u_char  *data;
 
     /* header values end with a zero byte, some code counts on it */
 
-    data = ngx_pnalloc(r->pool, h->value.len + 1);
+    data = ngx_pnalloc(r->pool, value->len + 1);
     if (data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(data, h->value.data, h->value.len);
-    h->value.data = data;
+    ngx_memcpy(data, value->data, value->len);
+    value->data = data;
 
-    ngx_str_null(&none);
+    (void) ngx_intuit_cookie_strip(value, imcf->cookie_names.elts,
+                                   imcf->cookie_names.nelts);
 
-    for (i = 0; i < imcf->providers.nelts; i++) {
-        (void) ngx_intuit_cookie_strip(&h->value, &provider[i]->cookie_name,
-                                       &provider[i]->login_prefix);
-        (void) ngx_intuit_cookie_strip(&h->value, &provider[i]->tries_name,
-                                       &none);
-    }
-
-    h->value.data[h->value.len] = '\0';
+    value->data[value->len] = '\0';
 
     return NGX_OK;
 }
@@ -377,18 +411,25 @@ ngx_http_intuit_cookie_clean(ngx_http_request_t *r, ngx_table_elt_t *h)
 
 /*
  * Copies what may stay.  A subrequest shares its parent's lines, and the
- * gate still reads them, so none is changed in its place.
+ * gate still reads them, so none is changed in its place.  Those before the
+ * first that has to go have been looked at.
  */
 
 static ngx_int_t
 ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
-    ngx_uint_t what)
+    const ngx_http_intuit_dirt_t *dirt)
 {
-    ngx_uint_t        i, cookie;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *copy, line;
+    ngx_uint_t                    i, reached;
+    ngx_list_part_t              *part;
+    ngx_table_elt_t              *h, *copy;
+    ngx_http_intuit_line_e        verdict;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
 
     ngx_http_intuit_cookies_none(r);
+
+    reached = 0;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
@@ -396,22 +437,18 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_intuit_header_unwanted(&h[i], what)) {
-                continue;
+            if (&h[i] == dirt->first) {
+                reached = 1;
+                verdict = dirt->verdict;
+
+            } else {
+                verdict = reached ? ngx_http_intuit_line(imcf, &h[i],
+                                                         dirt->what)
+                                  : NGX_HTTP_INTUIT_LINE_KEEP;
             }
 
-            line = h[i];
-            cookie = ngx_http_intuit_cookie_line(&line);
-
-            if (cookie && ngx_http_intuit_cookie_ours(r, &line.value)) {
-
-                if (ngx_http_intuit_cookie_clean(r, &line) != NGX_OK) {
-                    return NGX_ERROR;
-                }
-
-                if (line.value.len == 0) {
-                    continue;
-                }
+            if (verdict == NGX_HTTP_INTUIT_LINE_DROP) {
+                continue;
             }
 
             copy = ngx_list_push(list);
@@ -419,10 +456,19 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
                 return NGX_ERROR;
             }
 
-            *copy = line;
+            *copy = h[i];
             ngx_http_intuit_header_last(copy);
 
-            if (cookie && ngx_http_intuit_cookies_push(r, copy) != NGX_OK) {
+            if (verdict == NGX_HTTP_INTUIT_LINE_STRIP
+                && ngx_http_intuit_cookie_clean(r, imcf, &copy->value)
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            if (ngx_http_intuit_cookie_line(copy)
+                && ngx_http_intuit_cookies_push(r, copy) != NGX_OK)
+            {
                 return NGX_ERROR;
             }
         }
@@ -466,13 +512,38 @@ ngx_http_intuit_push_bearer(ngx_http_request_t *r, ngx_list_t *list,
 static void
 ngx_http_intuit_forget_variables(ngx_http_request_t *r)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                   *index, i;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
+    index = imcf->sent.elts;
+
+    for (i = 0; i < imcf->sent.nelts; i++) {
+        r->variables[index[i]].valid = 0;
+        r->variables[index[i]].not_found = 0;
+    }
+}
+
+
+/* once it is known which variables there are */
+
+ngx_int_t
+ngx_http_intuit_clean_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf)
+{
     ngx_str_t                  *name;
+    ngx_uint_t                 *index, i;
     ngx_http_variable_t        *v;
     ngx_http_core_main_conf_t  *cmcf;
 
-    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
     v = cmcf->variables.elts;
+
+    if (ngx_array_init(&imcf->sent, cycle->pool, 8, sizeof(ngx_uint_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
 
@@ -481,8 +552,53 @@ ngx_http_intuit_forget_variables(ngx_http_request_t *r)
         if ((name->len > 5 && ngx_memcmp(name->data, "http_", 5) == 0)
             || (name->len > 7 && ngx_memcmp(name->data, "cookie_", 7) == 0))
         {
-            r->variables[i].valid = 0;
-            r->variables[i].not_found = 0;
+            index = ngx_array_push(&imcf->sent);
+            if (index == NULL) {
+                return NGX_ERROR;
+            }
+
+            *index = i;
         }
     }
+
+    return NGX_OK;
+}
+
+
+/* a provider's cookies are ours, whoever is asked */
+
+ngx_int_t
+ngx_http_intuit_cookie_names(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf)
+{
+    ngx_uint_t                    i;
+    ngx_intuit_cookie_name_t     *name;
+    ngx_http_intuit_provider_t  **provider;
+
+    if (ngx_array_init(&imcf->cookie_names, cf->pool,
+                       3 * imcf->providers.nelts,
+                       sizeof(ngx_intuit_cookie_name_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    provider = imcf->providers.elts;
+
+    for (i = 0; i < imcf->providers.nelts; i++) {
+
+        name = ngx_array_push_n(&imcf->cookie_names, 3);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        name[0].name = provider[i]->cookie_name;
+        name[0].prefix = 0;
+        name[1].name = provider[i]->tries_name;
+        name[1].prefix = 0;
+        name[2].name = provider[i]->login_prefix;
+        name[2].prefix = 1;
+    }
+
+    return NGX_OK;
 }

@@ -237,7 +237,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
     ngx_int_t                rc;
     ngx_str_t                text;
     ngx_uint_t               i;
-    ngx_http_intuit_view_t   view;
+    ngx_http_intuit_view_t  *view;
 
     ngx_str_null(realm);
     ngx_str_null(token);
@@ -283,7 +283,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
 
     /* the company of the session */
 
-    view.provider = NULL;
+    view = NULL;
 
     rc = ngx_http_intuit_identify(r, provider, &view);
 
@@ -291,7 +291,7 @@ ngx_http_intuit_disconnect_form(ngx_http_request_t *r,
         return rc;
     }
 
-    *realm = view.loaded.session.realm;
+    *realm = view->loaded.session.realm;
 
     return realm->len ? NGX_OK : NGX_DECLINED;
 }
@@ -311,9 +311,7 @@ ngx_http_intuit_disconnect_load(ngx_http_request_t *r,
     ngx_http_intuit_id_t     id;
     ngx_intuit_connection_t  import;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -349,9 +347,7 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
     ngx_int_t             rc;
     ngx_http_intuit_id_t  id;
 
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -373,9 +369,10 @@ ngx_http_intuit_disconnect_forget(ngx_http_request_t *r,
 
 
 /*
- * With state_path the connection stays as an ended one without tokens: a file
- * that was only left alone would bring the old tokens back at a restart.  So
- * would another host that shares a store.
+ * With state_path the connection stays as an ended one without tokens, and
+ * with the time, which ends all consents before: a file that was only left
+ * alone would bring the old tokens back at a restart, and so would another host
+ * that shares a store.
  */
 
 static ngx_int_t
@@ -401,6 +398,7 @@ ngx_http_intuit_disconnect_bury(ngx_http_request_t *r,
 
         c.realm = *realm;
         c.dead = 1;
+        c.current.issued = ngx_time();
         ngx_str_set(&c.error, "disconnected");
 
         if (ngx_intuit_connection_encode(r->pool, &c, &encoded) != NGX_OK) {

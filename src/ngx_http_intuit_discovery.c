@@ -38,8 +38,24 @@ ngx_int_t
 ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
     ngx_pool_t *pool, ngx_intuit_endpoints_t *endpoints)
 {
+    ngx_int_t                      rc;
+    const ngx_intuit_endpoints_t  *known;
+
+    rc = ngx_http_intuit_endpoints_look(provider, &known);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_intuit_endpoints_copy(pool, known, endpoints);
+}
+
+
+ngx_int_t
+ngx_http_intuit_endpoints_look(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_endpoints_t **endpoints)
+{
     time_t                      now, retry;
-    ngx_intuit_endpoints_t      literal;
     ngx_http_intuit_runtime_t  *rt;
 
     rt = provider->runtime;
@@ -59,13 +75,15 @@ ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
     }
 
     if (rt->document_pool) {
-        return ngx_http_intuit_endpoints_copy(pool, &rt->endpoints, endpoints);
+        *endpoints = &rt->endpoints;
+        return NGX_OK;
     }
 
     if (provider->config_url.len == 0) {
-        ngx_intuit_endpoints_default(&literal, provider->environment
-                                               == NGX_HTTP_INTUIT_PRODUCTION);
-        *endpoints = literal;
+        ngx_intuit_endpoints_default(&rt->endpoints,
+                   provider->environment == NGX_HTTP_INTUIT_PRODUCTION);
+
+        *endpoints = &rt->endpoints;
         return NGX_OK;
     }
 
@@ -247,6 +265,9 @@ ngx_http_intuit_document_read(ngx_http_intuit_job_t *job)
     }
 
     rt->document_pool = pool;
+
+    /* it was in the other pool */
+    ngx_str_null(&rt->authorize.text);
     rt->endpoints = endpoints;
     rt->document_read = ngx_time();
 

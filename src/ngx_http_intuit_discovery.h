@@ -15,6 +15,7 @@ struct ngx_http_intuit_runtime_s {
     ngx_intuit_endpoints_t    endpoints;
     time_t                    document_read;
     time_t                    document_tried;
+    ngx_intuit_template_t     authorize;       /* URL, of these endpoints */
 
     ngx_pool_t               *keys_pool;       /* NULL: none were read yet */
     ngx_intuit_jwks_t         keys;
@@ -42,6 +43,11 @@ struct ngx_http_intuit_runtime_s {
  */
 ngx_int_t ngx_http_intuit_endpoints_get(ngx_http_intuit_provider_t *provider,
     ngx_pool_t *pool, ngx_intuit_endpoints_t *endpoints);
+
+/* The same without a copy: they are valid as long as the event that is handled
+ * now. */
+ngx_int_t ngx_http_intuit_endpoints_look(ngx_http_intuit_provider_t *provider,
+    const ngx_intuit_endpoints_t **endpoints);
 
 /* 1: no document is being read. */
 ngx_uint_t ngx_http_intuit_endpoints_ready(

@@ -22,6 +22,12 @@ typedef struct {
 
 static const ngx_http_intuit_failure_t *ngx_http_intuit_failure(
     ngx_http_intuit_error_e error);
+static ngx_int_t ngx_http_intuit_fail_note(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_failure_t *failure, const char *reason);
+static const char *ngx_http_intuit_fail_body(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_failure_t *failure, ngx_str_t *body);
 static void ngx_http_intuit_fail_log(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_failure_t *failure, const char *reason);
@@ -277,7 +283,29 @@ static const ngx_http_intuit_failure_t
       "Intuit takes only so many requests a minute for one company, and as "
       "many as may wait are waiting. Please try again later: Retry-After says "
       "when.",
-      NGX_LOG_INFO, 1, 0 }
+      NGX_LOG_INFO, 1, 0 },
+
+    /* NGX_HTTP_INTUIT_E_API_REFUSED */
+    { NGX_HTTP_UNAUTHORIZED, "api_refused",
+      "Intuit's API refuses the access token",
+      "What it says is not shown, as parts of the token may be in it. Please "
+      "try again: the token was renewed, if that could help.",
+      NGX_LOG_INFO, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_API_DOWN */
+    { NGX_HTTP_BAD_GATEWAY, "api_unavailable",
+      "Intuit's API cannot be reached right now",
+      "It does not answer, or not in a way that can be understood. A request "
+      "that changes something may have been carried out all the same. Please "
+      "try again in a moment.",
+      NGX_LOG_ERR, 0, 0 },
+
+    /* NGX_HTTP_INTUIT_E_API_TIMEOUT */
+    { NGX_HTTP_GATEWAY_TIME_OUT, "api_timeout",
+      "Intuit's API takes too long",
+      "It did not answer in time. A request that changes something may have "
+      "been carried out all the same. Please try again in a moment.",
+      NGX_LOG_ERR, 0, 0 }
 };
 
 
@@ -286,18 +314,63 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
     const char *reason)
 {
-    ngx_str_t                         body, link, seconds;
-    ngx_uint_t                        html;
-    ngx_http_intuit_ctx_t            *ctx;
-    ngx_http_intuit_main_conf_t      *imcf;
+    ngx_str_t                         body;
+    const char                       *type;
     const ngx_http_intuit_failure_t  *failure;
 
-    ctx = ngx_http_intuit_get_ctx(r, 1);
-    if (ctx == NULL) {
+    failure = ngx_http_intuit_failure(error);
+
+    if (ngx_http_intuit_fail_note(r, provider, failure, reason) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (ngx_http_intuit_has_error_page(r, failure->status)) {
+        return failure->status;
+    }
+
+    type = ngx_http_intuit_fail_body(r, provider, failure, &body);
+
+    return type ? ngx_http_intuit_send(r, failure->status, type, &body)
+                : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_intuit_fail_instead(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, ngx_http_intuit_error_e error,
+    ngx_str_t *body)
+{
+    const char                       *type;
+    const ngx_http_intuit_failure_t  *failure;
+
     failure = ngx_http_intuit_failure(error);
+
+    if (ngx_http_intuit_fail_note(r, provider, failure, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    type = ngx_http_intuit_fail_body(r, provider, failure, body);
+
+    return type ? ngx_http_intuit_send_instead(r, failure->status, type, body)
+                : NGX_ERROR;
+}
+
+
+/* for the log, the variables, the counters; and when to come again */
+
+static ngx_int_t
+ngx_http_intuit_fail_note(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_failure_t *failure, const char *reason)
+{
+    ngx_str_t                     seconds;
+    ngx_http_intuit_ctx_t        *ctx;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
 
     ctx->error = failure - ngx_http_intuit_failures;
     ctx->failed = 1;
@@ -309,26 +382,38 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
 
     ngx_http_intuit_fail_log(r, provider, failure, reason);
 
-    if (failure->retry_after) {
-        seconds.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-        if (seconds.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        seconds.len = ngx_sprintf(seconds.data, "%T",
-                                  ctx->retry_after > 0
-                                  ? ctx->retry_after
-                                  : NGX_HTTP_INTUIT_RETRY_AFTER)
-                      - seconds.data;
-
-        if (ngx_http_intuit_add_header(r, "Retry-After", &seconds) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (!failure->retry_after) {
+        return NGX_OK;
     }
 
-    if (ngx_http_intuit_has_error_page(r, failure->status)) {
-        return failure->status;
+    seconds.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+    if (seconds.data == NULL) {
+        return NGX_ERROR;
     }
+
+    seconds.len = ngx_sprintf(seconds.data, "%T",
+                              ctx->retry_after > 0
+                              ? ctx->retry_after
+                              : NGX_HTTP_INTUIT_RETRY_AFTER)
+                  - seconds.data;
+
+    return ngx_http_intuit_add_header(r, "Retry-After", &seconds);
+}
+
+
+/* its type; NULL: no memory */
+
+static const char *
+ngx_http_intuit_fail_body(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_failure_t *failure, ngx_str_t *body)
+{
+    ngx_int_t               rc;
+    ngx_str_t               link;
+    ngx_uint_t              html;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
 
     ngx_str_null(&link);
 
@@ -339,22 +424,20 @@ ngx_http_intuit_fail(ngx_http_request_t *r,
         && !ctx->attempt.connect
         && ngx_http_intuit_login_link(r, provider, &link) != NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     html = failure->status != NGX_HTTP_UNAUTHORIZED
            && ngx_http_intuit_wants_html(r);
 
-    if ((html ? ngx_http_intuit_fail_page(r, provider, failure, &link, &body)
-              : ngx_http_intuit_fail_json(r, failure, &link, &body))
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = html ? ngx_http_intuit_fail_page(r, provider, failure, &link, body)
+              : ngx_http_intuit_fail_json(r, failure, &link, body);
+
+    if (rc != NGX_OK) {
+        return NULL;
     }
 
-    return ngx_http_intuit_send(r, failure->status,
-                                html ? "text/html" : "application/json",
-                                &body);
+    return html ? "text/html" : "application/json";
 }
 
 
@@ -470,8 +553,7 @@ ngx_http_intuit_fail_json(ngx_http_request_t *r,
     len = sizeof("{\"error\":\"\",\"error_description\":\"\","
                  "\"status_code\":000,\"intuit_tid\":\"null\","
                  "\"timestamp\":\"\",\"login_uri\":\"\"}\n") - 1
-          + ngx_intuit_json_escaped_len(&error)
-          + ngx_intuit_json_escaped_len(&description)
+          + NGX_INTUIT_JSON_ESCAPE * (error.len + description.len)
           + ngx_intuit_json_escaped_len(&ctx->tid)
           + ngx_intuit_json_escaped_len(link)
           + NGX_HTTP_INTUIT_TIMESTAMP_LEN;
@@ -658,9 +740,19 @@ ngx_http_intuit_timestamp(u_char *p)
 {
     ngx_tm_t  tm;
 
-    ngx_gmtime(ngx_time(), &tm);
+    static time_t  written;
+    static u_char  text[NGX_HTTP_INTUIT_TIMESTAMP_LEN];
 
-    return ngx_sprintf(p, "%4d-%02d-%02dT%02d:%02d:%02dZ",
-                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    if (written != ngx_time()) {
+        written = ngx_time();
+
+        ngx_gmtime(written, &tm);
+
+        (void) ngx_snprintf(text, sizeof(text),
+                            "%4d-%02d-%02dT%02d:%02d:%02dZ",
+                            tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                            tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    }
+
+    return ngx_cpymem(p, text, sizeof(text));
 }

@@ -690,6 +690,7 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
     }
 
     ngx_http_intuit_import_end(job);
+    ngx_http_intuit_save_over(&ctx->import);
 
     end = ngx_http_intuit_login_end(job->provider->store, &ctx->in.login,
                                     &ctx->result, ngx_time());

@@ -10,6 +10,7 @@
 
 #include "ngx_http_intuit_exchange.h"
 #include "ngx_http_intuit_pending.h"
+#include "ngx_http_intuit_state.h"
 
 
 #define NGX_HTTP_INTUIT_IMPORT_WAIT  5       /* s, doubled each time */
@@ -19,6 +20,11 @@
 static ngx_int_t ngx_http_intuit_import_merge(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_uint_t found);
 static ngx_int_t ngx_http_intuit_import_kept(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_import_lock(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_import_locked(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_import_taken(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_import_found(ngx_http_intuit_job_t *job,
+    const ngx_str_t *plain);
 static ngx_int_t ngx_http_intuit_import_again(ngx_http_intuit_job_t *job);
 
 
@@ -83,6 +89,11 @@ ngx_http_intuit_import_kept(ngx_http_intuit_job_t *job)
 
     ctx = job->data;
 
+    if (ctx->import.unwritten) {
+        /* from now on it means nothing that there is no file */
+        ngx_http_intuit_note(job->provider, "unwritten", 1, NULL);
+    }
+
     if (ctx->import.rc == NGX_OK) {
         ctx->kept = 1;
 
@@ -111,7 +122,7 @@ ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
 
     in.realm = c->realm;
     in.given[0] = c->spare.refresh_token;
-    in.begin = ngx_http_intuit_import_again;
+    in.begin = ngx_http_intuit_import_lock;
     in.connect = 1;
 
     kept.id = *id;
@@ -121,6 +132,103 @@ ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
     in.kept = &kept;
 
     (void) ngx_http_intuit_exchange_start(provider, &in);
+}
+
+
+/* another nginx that shares the directory, and knows them from there, may be
+ * at it: of two that send one refresh token Intuit ends both */
+
+static ngx_int_t
+ngx_http_intuit_import_lock(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+    ctx->import.next = ngx_http_intuit_import_locked;
+
+    return ngx_http_intuit_save_begin(job, &ctx->import, 0);
+}
+
+
+/* the file says how far they have got; generations tell nothing here, those of
+ * a put-off try are in no file */
+
+static ngx_int_t
+ngx_http_intuit_import_locked(ngx_http_intuit_job_t *job)
+{
+    const ngx_str_t                 *plain;
+    ngx_http_intuit_note_t           note;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+    job->step = ngx_http_intuit_import_again;
+
+    if (ctx->import.lock == NULL) {
+        return NGX_OK;
+    }
+
+    plain = ngx_http_intuit_state_found(ctx->import.lock);
+
+    if (plain) {
+        return ngx_http_intuit_import_found(job, plain);
+    }
+
+    return ngx_http_intuit_noted(job->provider, "unwritten", &note) == NGX_OK
+           ? NGX_OK : ngx_http_intuit_import_taken(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_import_found(ngx_http_intuit_job_t *job,
+    const ngx_str_t *plain)
+{
+    ngx_str_t                        copy;
+    ngx_intuit_connection_t          c;
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    copy.len = plain->len;
+    copy.data = ngx_pstrdup(job->pool, (ngx_str_t *) plain);
+
+    if (copy.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_intuit_connection_decode(&copy, &c) != NGX_OK
+        || c.current.refreshed < ctx->pair.refreshed)
+    {
+        return NGX_OK;
+    }
+
+    ctx->pair = c.current;
+    ctx->tokens.access_token = c.current.access_token;
+
+    return NGX_OK;
+}
+
+
+/* what is in no file any more has been brought to an end there */
+
+static ngx_int_t
+ngx_http_intuit_import_taken(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_exchange_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    ngx_log_error(NGX_LOG_NOTICE, job->log, 0,
+                  "intuit %s was brought to an end by another nginx, "
+                  "realm \"%V\"", job->name, &ctx->in.realm);
+
+    ngx_http_intuit_pending_remove(job->provider, &ctx->import.id,
+                                   &ctx->pair.access_token);
+    ctx->kept = 0;
+
+    ctx->result.state = NGX_HTTP_INTUIT_LOGIN_FAILED;
+    ctx->result.error = NGX_HTTP_INTUIT_E_IMPORT;
+
+    return NGX_DECLINED;
 }
 
 

@@ -40,8 +40,8 @@ ngx_http_intuit_exchange_save(ngx_http_intuit_job_t *job)
         return ngx_http_intuit_exchange_saved(job);
     }
 
-    if (ngx_http_intuit_store_id(&ctx->result.connection, "connection",
-                                 job->provider, &ctx->in.realm)
+    if (ngx_http_intuit_connection_id(&ctx->result.connection, job->provider,
+                                      &ctx->in.realm)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -1,11 +1,13 @@
 /*
  * The API's error answers.  They are short, and are held back until they are
  * complete: an answer that is replaced by another must not have begun to
- * reach the client.  One that is long is passed on as it comes.  What Intuit
- * says in them goes to the log and into variables.
+ * reach the client.  One that is long is passed on as it comes; but for a 401,
+ * in which a token may be, and which gives way to an error of ours if it is
+ * long or compressed, as one of nginx's own does.  What Intuit says in them
+ * goes to the log and into variables.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_job.h"
 #include "ngx_intuit_fault.h"
 
 
@@ -17,6 +19,8 @@
 
 static ngx_int_t ngx_http_intuit_fault_header_filter(ngx_http_request_t *r);
 static void ngx_http_intuit_fault_uncache(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_fault_instead(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_fault_short(ngx_http_request_t *r);
 static void ngx_http_intuit_fault_tid(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
@@ -26,11 +30,19 @@ static ngx_int_t ngx_http_intuit_fault_collect(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_chain_t **in);
 static ngx_int_t ngx_http_intuit_fault_take(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_intuit_fault_cut(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_fault_ours(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in);
 static void ngx_http_intuit_fault_read(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_fault_log(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_uint_t level);
 static void ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static void ngx_http_intuit_fault_clear(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_fault_replace(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_fault_send(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_chain_t *in, ngx_uint_t last);
@@ -72,6 +84,12 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    if (r->err_status == NGX_HTTP_BAD_GATEWAY
+        || r->err_status == NGX_HTTP_GATEWAY_TIME_OUT)
+    {
+        return ngx_http_intuit_fault_instead(r, ctx);
+    }
+
     if (!ngx_http_intuit_fault_note(r, ctx)) {
         return ngx_http_next_header_filter(r);
     }
@@ -84,6 +102,7 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
     }
 
     ctx->held = 1;
+    ctx->unread = 0;
     ctx->answer = NULL;
 
     r->filter_need_in_memory = 1;
@@ -115,6 +134,43 @@ ngx_http_intuit_fault_uncache(ngx_http_request_t *r)
     {
         r->upstream->cacheable = 0;
     }
+}
+
+
+/*
+ * nginx's page about an upstream that did not answer, for which there is no
+ * error_page: it is said as all errors of this module are.
+ */
+
+static ngx_int_t
+ngx_http_intuit_fault_instead(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_str_t   body;
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (b == NULL
+        || ngx_http_intuit_fail_instead(r, ctx->api->provider,
+                                r->err_status == NGX_HTTP_BAD_GATEWAY
+                                ? NGX_HTTP_INTUIT_E_API_DOWN
+                                : NGX_HTTP_INTUIT_E_API_TIMEOUT, &body)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    b->pos = body.data;
+    b->last = body.data + body.len;
+    b->memory = 1;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    ctx->instead = 1;
+    ctx->answer = b;
+
+    return ngx_http_next_header_filter(r);
 }
 
 
@@ -160,7 +216,9 @@ ngx_http_intuit_fault_tid(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
+            /* for want of memory a line may be half there */
+
+            if (h[i].hash && ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
                 ngx_intuit_log_safe(r->pool, &h[i].value, 64, &ctx->tid);
             }
         }
@@ -172,6 +230,7 @@ static ngx_uint_t
 ngx_http_intuit_fault_short(ngx_http_request_t *r)
 {
     return r->method == NGX_HTTP_HEAD
+           || r->headers_out.status == NGX_HTTP_UNAUTHORIZED
            || r->headers_out.content_length_n <= NGX_HTTP_INTUIT_FAULT_SIZE;
 }
 
@@ -184,6 +243,10 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
 
+    if (ctx && ctx->instead && r == r->main) {
+        return ngx_http_intuit_fault_ours(r, ctx, in);
+    }
+
     if (ctx == NULL || !ctx->held || r != r->main) {
         return ngx_http_next_body_filter(r, in);
     }
@@ -195,8 +258,12 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     if (rc == NGX_DECLINED) {
+
         ngx_http_intuit_fault_say(r, ctx);
-        return ngx_http_intuit_fault_send(r, ctx, in, 0);
+
+        return r->headers_out.status == NGX_HTTP_UNAUTHORIZED
+               ? ngx_http_intuit_fault_cut(r, ctx)
+               : ngx_http_intuit_fault_send(r, ctx, in, 0);
     }
 
     if (rc != NGX_OK) {
@@ -217,9 +284,68 @@ ngx_http_intuit_fault_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_OK;
     }
 
+    if (ctx->unread) {
+
+        /* another answer cannot be made within this one */
+
+        ngx_http_intuit_defer(r, ctx, ngx_http_intuit_fault_pass);
+
+        r->buffered |= NGX_HTTP_INTUIT_BUFFERED;
+        return NGX_OK;
+    }
+
     ngx_http_intuit_fault_say(r, ctx);
 
     return ngx_http_intuit_fault_send(r, ctx, NULL, 1);
+}
+
+
+/* what could be half of a token is left out, as the other half is */
+
+static ngx_int_t
+ngx_http_intuit_fault_cut(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->flush = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    ctx->answer = NULL;
+
+    return ngx_http_intuit_fault_send(r, ctx, &out, 0);
+}
+
+
+/* nginx's page is dropped */
+
+static ngx_int_t
+ngx_http_intuit_fault_ours(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_chain_t *in)
+{
+    ngx_chain_t   out;
+
+    if (ctx->answer == NULL || in == NULL) {
+        return ngx_http_next_body_filter(r, NULL);
+    }
+
+    for ( /* void */ ; in; in = in->next) {
+        in->buf->pos = in->buf->last;
+    }
+
+    out.buf = ctx->answer;
+    out.next = NULL;
+
+    ctx->answer = NULL;
+
+    return ngx_http_next_body_filter(r, &out);
 }
 
 
@@ -263,17 +389,30 @@ static ngx_int_t
 ngx_http_intuit_fault_take(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_buf_t *b)
 {
-    size_t  size;
+    size_t      size, room;
+    ngx_uint_t  refused;
 
     if (ngx_buf_special(b)) {
         return NGX_OK;
     }
 
-    if (!ngx_buf_in_memory(b)) {
-        return NGX_DECLINED;
+    refused = (r->headers_out.status == NGX_HTTP_UNAUTHORIZED);
+    room = ctx->answer ? ctx->answer->end - ctx->answer->last
+                       : NGX_HTTP_INTUIT_FAULT_SIZE;
+    size = b->last - b->pos;
+
+    if (!ngx_buf_in_memory(b) || size > room) {
+
+        if (!refused) {
+            return NGX_DECLINED;
+        }
+
+        ctx->unread = 1;
     }
 
-    size = b->last - b->pos;
+    if (ctx->unread) {
+        goto taken;
+    }
 
     if (ctx->answer == NULL) {
         ctx->answer = ngx_create_temp_buf(r->pool, NGX_HTTP_INTUIT_FAULT_SIZE);
@@ -282,11 +421,9 @@ ngx_http_intuit_fault_take(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         }
     }
 
-    if (size > (size_t) (ctx->answer->end - ctx->answer->last)) {
-        return NGX_DECLINED;
-    }
-
     ctx->answer->last = ngx_cpymem(ctx->answer->last, b->pos, size);
+
+taken:
 
     b->pos = b->last;
 
@@ -298,7 +435,7 @@ ngx_http_intuit_fault_take(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 }
 
 
-/* what a compressed one says is for the client alone */
+/* a compressed one is not read: it is for the client alone, or for nobody */
 
 static void
 ngx_http_intuit_fault_read(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
@@ -309,7 +446,12 @@ ngx_http_intuit_fault_read(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     encoding = r->headers_out.content_encoding;
 
-    if (ctx->answer == NULL || (encoding && encoding->value.len)) {
+    if (ctx->answer && encoding && encoding->value.len) {
+        ctx->unread |= (r->headers_out.status == NGX_HTTP_UNAUTHORIZED);
+        return;
+    }
+
+    if (ctx->answer == NULL || ctx->unread) {
         return;
     }
 
@@ -382,7 +524,7 @@ ngx_http_intuit_fault_log(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
                   fault->message.len ? ", \"" : "", &fault->message,
                   fault->detail.len ? ": " : "", &fault->detail,
                   fault->message.len ? "\"" : "",
-                  &ctx->api.loaded.connection.realm, &ctx->tid);
+                  &ctx->api->loaded.connection.realm, &ctx->tid);
 }
 
 
@@ -392,7 +534,7 @@ ngx_http_intuit_fault_mixed_up(ngx_http_request_t *r,
 {
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit API does not take this app for this company, code "
@@ -452,12 +594,20 @@ void
 ngx_http_intuit_fault_drop(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
     ngx_http_intuit_fault_log(r, ctx, NGX_LOG_INFO);
+    ngx_http_intuit_fault_clear(r, ctx);
 
+    ngx_str_null(&ctx->tid);
+}
+
+
+static void
+ngx_http_intuit_fault_clear(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
     ctx->held = 0;
+    ctx->unread = 0;
     ctx->answer = NULL;
     ngx_memzero(&ctx->fault, sizeof(ngx_http_intuit_said_t));
     ngx_str_null(&ctx->fault_code);
-    ngx_str_null(&ctx->tid);
 
     ngx_http_clean_header(r);
 
@@ -474,11 +624,29 @@ ngx_http_intuit_fault_drop(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 void
 ngx_http_intuit_fault_pass(ngx_http_request_t *r)
 {
+    ngx_int_t               rc;
     ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_intuit_auth_module);
 
     ngx_http_intuit_fault_say(r, ctx);
 
-    ngx_http_finalize_request(r, ngx_http_intuit_fault_send(r, ctx, NULL, 1));
+    rc = ctx->unread ? ngx_http_intuit_fault_replace(r, ctx)
+                     : ngx_http_intuit_fault_send(r, ctx, NULL, 1);
+
+    ngx_http_finalize_request(r, rc);
+}
+
+
+/* the answer that cannot be looked at may have parts of a token in it */
+
+static ngx_int_t
+ngx_http_intuit_fault_replace(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_fault_clear(r, ctx);
+
+    return ngx_http_intuit_fail(r, ctx->api->provider,
+                                NGX_HTTP_INTUIT_E_API_REFUSED,
+                                "the API's answer is long or compressed");
 }

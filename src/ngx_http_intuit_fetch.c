@@ -386,6 +386,11 @@ ngx_http_intuit_fetch_answer(ngx_http_request_t *sr,
             i = 0;
         }
 
+        if (h[i].hash == 0) {
+            /* for want of memory half there */
+            continue;
+        }
+
         if (h[i].key.len == sizeof("intuit_tid") - 1
             && ngx_strncasecmp(h[i].key.data, (u_char *) "intuit_tid",
                                sizeof("intuit_tid") - 1)
@@ -428,7 +433,7 @@ ngx_http_intuit_fetch_add_variables(ngx_conf_t *cf)
 
     var->get_handler = ngx_http_intuit_fetch_url_variable;
 
-    return NGX_OK;
+    return ngx_http_intuit_fetch_tls_variable(cf);
 }
 
 
@@ -463,7 +468,9 @@ ngx_http_intuit_fetch_init(ngx_conf_t *cf,
 {
     ngx_str_t  text;
 
-    if (ngx_http_intuit_fetch_text(cf, provider, &text) != NGX_OK) {
+    if (ngx_http_intuit_fetch_tls_init(cf, provider) != NGX_OK
+        || ngx_http_intuit_fetch_text(cf, provider, &text) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -567,6 +574,7 @@ ngx_http_intuit_fetch_text(ngx_conf_t *cf,
                          "proxy_ssl_verify on;"
                          "proxy_ssl_verify_depth 5;"
                          "proxy_ssl_server_name on;"
+                         "proxy_ssl_name $intuit_fetch_name;"
                          "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
                          "proxy_ssl_trusted_certificate \"%V\";",
                          &provider->ssl_trusted_certificate);

@@ -81,6 +81,14 @@ ngx_int_t ngx_http_intuit_no_headers(ngx_http_request_t *sr);
 /* $intuit_fetch_url; to be called in preconfiguration. */
 ngx_int_t ngx_http_intuit_fetch_add_variables(ngx_conf_t *cf);
 
+/* The TLS sessions: $intuit_fetch_name, where they are kept, and a worker's
+ * end. */
+ngx_int_t ngx_http_intuit_fetch_tls_variable(ngx_conf_t *cf);
+ngx_int_t ngx_http_intuit_fetch_tls_init(ngx_conf_t *cf,
+    struct ngx_http_intuit_provider_s *provider);
+void ngx_http_intuit_fetch_tls_exit(
+    struct ngx_http_intuit_provider_s *provider);
+
 /*
  * Parses plain directives ("name value; ...") into the location
  * configuration that cf stands in.  NGX_OK or NGX_ERROR (logged).

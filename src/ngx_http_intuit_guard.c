@@ -27,7 +27,8 @@ ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     if (ilcf->auth
         && (ilcf->mode == NGX_HTTP_INTUIT_MODE_REQUIRE
-            || (ctx->auth.provider == ilcf->auth && ctx->auth.rc == NGX_OK)))
+            || (ctx->auth && ctx->auth->provider == ilcf->auth
+                && ctx->auth->rc == NGX_OK)))
     {
         return 1;
     }

@@ -10,6 +10,9 @@
 /* of the worker's connections one in so many is not for jobs */
 #define NGX_HTTP_INTUIT_SPARE    4
 
+/* companies are told apart by so many numbers where their requests wait */
+#define NGX_HTTP_INTUIT_SHARES   1021
+
 /* more references than a job's subrequests can drop */
 #define NGX_HTTP_INTUIT_PIN      1000
 
@@ -18,6 +21,7 @@ typedef struct {
     ngx_queue_t                 queue;        /* of ctx->waiting */
     ngx_event_t                 timer;
     ngx_uint_t                  n;
+    ngx_uint_t                  shares[NGX_HTTP_INTUIT_SHARES];
     unsigned                    initialized:1;
 } ngx_http_intuit_parking_t;
 
@@ -34,6 +38,7 @@ static u_char *ngx_http_intuit_job_log_error(ngx_log_t *log, u_char *buf,
     size_t len);
 static ngx_int_t ngx_http_intuit_parking_enter(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
+static ngx_uint_t *ngx_http_intuit_parking_share(ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
 static void ngx_http_intuit_parking_init(void);
@@ -514,20 +519,53 @@ static ngx_int_t
 ngx_http_intuit_parking_enter(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume)
 {
-    if (ngx_http_intuit_parking.n >= NGX_HTTP_INTUIT_WAITERS_MAX) {
+    ngx_uint_t  *share;
+
+    share = ngx_http_intuit_parking_share(ctx);
+
+    /*
+     * Nobody has more places than are free: with one company that is half of
+     * them, with two a third each, and the next one always finds some.
+     */
+
+    if (*share >= NGX_HTTP_INTUIT_WAITERS_MAX - ngx_http_intuit_parking.n) {
         return NGX_DECLINED;
     }
 
     ngx_http_intuit_parking_resumes(r, ctx, resume);
 
     ctx->parked = 1;
+    ctx->share = share;
 
+    (*share)++;
     ngx_http_intuit_parking.n++;
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;
+}
+
+
+/* what is of no company is as of one */
+
+static ngx_uint_t *
+ngx_http_intuit_parking_share(ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_str_t                realm;
+    ngx_http_intuit_view_t  *view;
+
+    view = ctx->api ? ctx->api : ctx->auth;
+
+    ngx_str_null(&realm);
+
+    if (view) {
+        realm = view->loaded.connection.realm;
+    }
+
+    return &ngx_http_intuit_parking.shares[ngx_crc32_short(realm.data,
+                                                           realm.len)
+                                           % NGX_HTTP_INTUIT_SHARES];
 }
 
 
@@ -564,6 +602,7 @@ ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx)
     if (ctx->parked) {
         ctx->parked = 0;
         ngx_queue_remove(&ctx->waiting);
+        (*ctx->share)--;
         ngx_http_intuit_parking.n--;
     }
 

@@ -117,7 +117,8 @@ typedef void (*ngx_http_intuit_resume_pt)(ngx_http_request_t *r);
  * says so (asked when a job of this worker ends, and every 20 ms for what
  * other workers do).  The client may leave meanwhile.  The caller returns
  * NGX_AGAIN from a phase handler, or NGX_DONE after r->main->count++ from a
- * content handler.  NGX_OK, or NGX_DECLINED: too many are waiting.
+ * content handler.  NGX_OK, or NGX_DECLINED: too many are waiting, in all or
+ * for this company.
  */
 ngx_int_t ngx_http_intuit_park(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready,

@@ -143,7 +143,7 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 
         /* whose is it? */
 
-        if (ngx_http_intuit_store_id(&own, "connection", provider[i], &c.realm)
+        if (ngx_http_intuit_connection_id(&own, provider[i], &c.realm)
             != NGX_OK
             || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
         {

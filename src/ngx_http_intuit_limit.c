@@ -3,11 +3,12 @@
  * only what would wait for too long is refused; Intuit's own 429 holds the
  * company up.
  *
- *   ask (with the load)  ->  limit -> wait -> ask once more -> go
+ *   (body ->)  ask (with the load)  ->  limit -> wait -> ask once more -> go
  *
  * The slot is reserved under the lock that the load of the connection takes
- * anyway.  It is asked for when nothing else can refuse the request; a slot
- * that was not used after all is given back when the request ends.
+ * anyway.  It is asked for when nothing else can refuse the request, and its
+ * body is here; a slot that was not used after all is given back when the
+ * request ends.
  */
 
 #include "ngx_http_intuit_auth_module.h"
@@ -19,6 +20,7 @@
 
 
 static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
+static void ngx_http_intuit_limit_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_limit_delay(ngx_http_request_t *r,
@@ -28,10 +30,16 @@ static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
     ngx_int_t rc);
 static ngx_int_t ngx_http_intuit_limit_filter(ngx_http_request_t *r);
+#if (NGX_HTTP_CACHE)
+static void ngx_http_intuit_limit_unspent(ngx_http_request_t *r);
+#endif
 static ngx_int_t ngx_http_intuit_limit_held(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_limit_hold(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_int_t seconds);
+
+
+extern ngx_module_t  ngx_http_proxy_module;
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -57,16 +65,18 @@ ngx_http_intuit_quota_t *
 ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, ngx_uint_t session)
 {
-    ngx_str_t                    path, args, id;
     ngx_http_intuit_ctx_t       *ctx;
     ngx_http_intuit_quota_t     *quota;
     ngx_http_intuit_loc_conf_t  *ilcf;
+
+    const ngx_http_intuit_target_t  *target;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
 
     if (ilcf->proxy != provider
         || ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_OFF
-        || r != r->main)
+        || r != r->main
+        || ngx_http_intuit_limit_body(r))
     {
         return NULL;
     }
@@ -87,9 +97,13 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
     if (!ctx->limit.waiting) {
         ngx_http_intuit_limit_release(ctx);
 
-        if (ngx_http_intuit_cross_site(r)
-            || ngx_http_intuit_api_target(r, &path, &args, &id) != NGX_OK)
-        {
+        if (ngx_http_intuit_cross_site(r)) {
+            return NULL;
+        }
+
+        target = ngx_http_intuit_api_target(r, ctx);
+
+        if (target->rc != NGX_OK) {
             return NULL;
         }
 
@@ -100,8 +114,8 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
         quota->rc = NGX_DECLINED;
         quota->batch = ngx_http_intuit_limit_batch(r);
 
-        if (!(id.len == 1 && id.data[0] == '-')) {
-            quota->realm = id;
+        if (!(target->id.len == 1 && target->id.data[0] == '-')) {
+            quota->realm = target->id;
         }
 
         ctx->limit.store = provider->store;
@@ -136,6 +150,63 @@ ngx_http_intuit_limit_batch(ngx_http_request_t *r)
               == 0
            && (last - p == sizeof("/batch") - 1
                || p[sizeof("/batch") - 1] == '/');
+}
+
+
+ngx_uint_t
+ngx_http_intuit_limit_body(ngx_http_request_t *r)
+{
+    ngx_http_upstream_conf_t    *ucf;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    if (r->request_body
+        || r->discard_body
+        || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+    {
+        return 0;
+    }
+
+    ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
+
+    /* what the proxy module's own configuration begins with */
+    ucf = ngx_http_get_module_loc_conf(r, ngx_http_proxy_module);
+
+    return ilcf->limit->mode != NGX_HTTP_INTUIT_LIMIT_OFF
+           && ucf->request_buffering;
+}
+
+
+ngx_int_t
+ngx_http_intuit_limit_read(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_intuit_limit_arrived);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_intuit_limit_arrived(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    ctx->stale = 1;
+
+    /* a cache or an error_page may let go of one that is in a file */
+    r->preserve_body = 1;
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
 }
 
 
@@ -194,6 +265,8 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     /* a slot is for one request: a replay needs another */
 
+    ctx->limit.taken = quota->state;
+
     quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
     quota->rc = NGX_DECLINED;
 
@@ -214,16 +287,16 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_id_t      id;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = ngx_http_intuit_limit_ask(r, ctx->api.provider, 0);
+    quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
     if (quota == NULL) {
         return NGX_ERROR;
     }
 
-    realm = &ctx->api.loaded.connection.realm;
+    realm = &ctx->api->loaded.connection.realm;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider, realm)
+    if (ngx_http_intuit_connection_id(&id, ctx->api->provider, realm)
         != NGX_OK
-        || ngx_http_intuit_quota_id(&quota->id, ctx->api.provider, realm)
+        || ngx_http_intuit_quota_id(&quota->id, ctx->api->provider, realm)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -248,7 +321,7 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit delaying request%s, wait: %M ms, realm \"%V\"",
                       dry_run ? ", dry run" : "", wait,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 
     if (dry_run) {
@@ -262,12 +335,13 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         == NGX_OK)
     {
         ctx->limit.waiting = 1;
+        ctx->stale = 1;
         return NGX_AGAIN;
     }
 
     ngx_http_intuit_limit_release(ctx);
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_BUSY,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_BUSY,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -286,7 +360,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit limiting requests%s, next slot in %M ms, "
                   "realm \"%V\"", dry_run ? ", dry run" : "", wait,
-                  &ctx->api.loaded.connection.realm);
+                  &ctx->api->loaded.connection.realm);
 
     if (dry_run) {
         ctx->limit.status = "REJECTED_DRY_RUN";
@@ -297,7 +371,7 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     ctx->retry_after = wait / 1000 + 1;
 
-    rc = ngx_http_intuit_fail(r, ctx->api.provider, NGX_HTTP_INTUIT_E_QUOTA,
+    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_QUOTA,
                               NULL);
 
     return ngx_http_intuit_limit_end(r, rc);
@@ -341,6 +415,14 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 {
     ngx_http_intuit_ctx_t  *ctx;
 
+#if (NGX_HTTP_CACHE)
+
+    if (r->cached && r == r->main) {
+        ngx_http_intuit_limit_unspent(r);
+    }
+
+#endif
+
     if (r->headers_out.status != NGX_HTTP_TOO_MANY_REQUESTS
         || r->upstream == NULL
         || r->upstream->headers_in.status_n != NGX_HTTP_TOO_MANY_REQUESTS
@@ -362,6 +444,34 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 
     return ngx_http_next_header_filter(r);
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/* from a cache: and not even in the background is Intuit asked */
+
+static void
+ngx_http_intuit_limit_unspent(ngx_http_request_t *r)
+{
+    ngx_http_intuit_ctx_t  *ctx;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL
+        || !ctx->limit.sent
+        || (r->upstream->cache_status != NGX_HTTP_CACHE_HIT
+            && r->upstream->cache_status != NGX_HTTP_CACHE_UPDATING))
+    {
+        return;
+    }
+
+    ctx->limit.sent = 0;
+    ctx->limit.quota.state = ctx->limit.taken;
+
+    ngx_http_intuit_limit_release(ctx);
+}
+
+#endif
 
 
 /* Intuit documents no Retry-After, and says: a minute */
@@ -467,6 +577,6 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit quota is used up at Intuit (429): "
                       "nothing is sent for %i s, realm \"%V\"", seconds,
-                      &ctx->api.loaded.connection.realm);
+                      &ctx->api->loaded.connection.realm);
     }
 }

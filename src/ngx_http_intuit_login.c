@@ -6,6 +6,7 @@
  * memory here.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_discovery.h"
 #include "ngx_http_intuit_login.h"
 
@@ -22,6 +23,8 @@ typedef struct {
 } ngx_http_intuit_old_login_t;
 
 
+static ngx_int_t ngx_http_intuit_login_random(ngx_intuit_sealer_t *sealer,
+    ngx_intuit_login_t *attempt);
 static ngx_int_t ngx_http_intuit_login_tries(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_login_attempt(ngx_http_request_t *r,
@@ -31,6 +34,9 @@ static ngx_int_t ngx_http_intuit_login_evict(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_login_url(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
     ngx_str_t *url);
+static ngx_int_t ngx_http_intuit_login_values(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
+    ngx_intuit_authorize_t *a);
 static void ngx_http_intuit_login_aad(ngx_http_intuit_provider_t *provider,
     ngx_uint_t connect, u_char *buf, ngx_str_t *aad);
 static void ngx_http_intuit_login_target(ngx_http_request_t *r,
@@ -161,10 +167,7 @@ ngx_http_intuit_login_start(ngx_http_request_t *r,
     }
 
     if (rc != NGX_OK
-        || ngx_intuit_random(attempt.state, sizeof(attempt.state)) != NGX_OK
-        || ngx_intuit_random(attempt.nonce, sizeof(attempt.nonce)) != NGX_OK
-        || ngx_intuit_random(attempt.verifier, sizeof(attempt.verifier))
-           != NGX_OK
+        || ngx_http_intuit_login_random(provider->sealer, &attempt) != NGX_OK
         || ngx_http_intuit_login_attempt(r, provider, &attempt) != NGX_OK
         || ngx_http_intuit_login_url(r, provider, &attempt, &url) != NGX_OK)
     {
@@ -177,6 +180,25 @@ ngx_http_intuit_login_start(ngx_http_request_t *r,
                   attempt.connect ? "connect" : "login", &provider->name);
 
     return ngx_http_intuit_redirect(r, NGX_HTTP_MOVED_TEMPORARILY, &url);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_login_random(ngx_intuit_sealer_t *sealer,
+    ngx_intuit_login_t *attempt)
+{
+    if (ngx_intuit_sealer_random(sealer, attempt->state,
+                                 sizeof(attempt->state))
+        != NGX_OK
+        || ngx_intuit_sealer_random(sealer, attempt->nonce,
+                                    sizeof(attempt->nonce))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_intuit_sealer_random(sealer, attempt->verifier,
+                                    sizeof(attempt->verifier));
 }
 
 
@@ -248,8 +270,8 @@ ngx_http_intuit_login_attempt(ngx_http_request_t *r,
     ngx_http_intuit_login_aad(provider, attempt->connect, buf, &aad);
 
     if (ngx_intuit_login_encode(r->pool, attempt, &plain) != NGX_OK
-        || ngx_intuit_seal(r->pool, provider->login_keys, &aad, &plain,
-                           &sealed)
+        || ngx_intuit_sealer_seal(provider->sealer, r->pool, &aad, &plain,
+                                  &sealed)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -282,9 +304,7 @@ ngx_http_intuit_login_cookie_name(ngx_pool_t *pool,
     ngx_http_intuit_provider_t *provider, const u_char state[32],
     ngx_str_t *name)
 {
-    u_char  *p, text[NGX_HTTP_INTUIT_COOKIE_LEN];
-
-    (void) ngx_intuit_base64url_encode(text, state, 32);
+    u_char  *p;
 
     name->len = provider->login_prefix.len + NGX_HTTP_INTUIT_SUFFIX_LEN;
     name->data = ngx_pnalloc(pool, name->len);
@@ -294,7 +314,8 @@ ngx_http_intuit_login_cookie_name(ngx_pool_t *pool,
 
     p = ngx_cpymem(name->data, provider->login_prefix.data,
                    provider->login_prefix.len);
-    ngx_memcpy(p, text, NGX_HTTP_INTUIT_SUFFIX_LEN);
+    (void) ngx_intuit_base64url_encode(p, state,
+                                       NGX_HTTP_INTUIT_SUFFIX_LEN / 4 * 3);
 
     return NGX_OK;
 }
@@ -436,27 +457,70 @@ ngx_http_intuit_login_evict(ngx_http_request_t *r,
 }
 
 
-/* attempt == NULL: only asks whether the endpoint is known */
+/*
+ * attempt == NULL: only asks whether the endpoint is known.  The URL is the
+ * same each time but for what is random, and this attempt's is as good as any
+ * to find the places.
+ */
 
 static ngx_int_t
 ngx_http_intuit_login_url(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
     ngx_str_t *url)
 {
-    u_char                  *state, *nonce, *verifier, *challenge;
-    u_char                   hash[NGX_INTUIT_HASH_LEN];
-    ngx_int_t                rc;
-    ngx_str_t                text;
-    ngx_intuit_authorize_t   a;
-    ngx_intuit_endpoints_t   endpoints;
+    ngx_int_t                      rc;
+    ngx_str_t                      text, values[3];
+    ngx_pool_t                    *pool;
+    ngx_intuit_authorize_t         a;
+    ngx_http_intuit_runtime_t     *rt;
+    const ngx_intuit_endpoints_t  *endpoints;
 
-    rc = ngx_http_intuit_endpoints_get(provider, r->pool, &endpoints);
+    rc = ngx_http_intuit_endpoints_look(provider, &endpoints);
 
     if (rc != NGX_OK || attempt == NULL) {
         return rc;
     }
 
-    ngx_memzero(&a, sizeof(ngx_intuit_authorize_t));
+    if (ngx_http_intuit_login_values(r, provider, attempt, &a) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    values[0] = a.state;
+    values[1] = a.nonce;
+    values[2] = a.code_challenge;
+
+    rt = provider->runtime;
+
+    if (rt->authorize.text.data == NULL) {
+
+        /* Intuit's own endpoints are there for good */
+
+        pool = rt->document_pool ? rt->document_pool : ngx_cycle->pool;
+
+        if (ngx_intuit_authorize_url(pool, &endpoints->authorization_endpoint,
+                                     &a, &text)
+            != NGX_OK
+            || ngx_intuit_template_make(&rt->authorize, &text, values, 3)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_intuit_template_fill(&rt->authorize, r->pool, values, url);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_login_values(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_intuit_login_t *attempt,
+    ngx_intuit_authorize_t *a)
+{
+    u_char     *state, *nonce, *verifier, *challenge;
+    u_char      hash[NGX_INTUIT_HASH_LEN];
+    ngx_str_t   text;
+
+    ngx_memzero(a, sizeof(ngx_intuit_authorize_t));
 
     state = ngx_pnalloc(r->pool, 4 * NGX_HTTP_INTUIT_COOKIE_LEN);
     if (state == NULL) {
@@ -467,21 +531,21 @@ ngx_http_intuit_login_url(ngx_http_request_t *r,
     verifier = nonce + NGX_HTTP_INTUIT_COOKIE_LEN;
     challenge = verifier + NGX_HTTP_INTUIT_COOKIE_LEN;
 
-    a.client_id = provider->client_id;
-    a.redirect_uri = provider->redirect_uri;
-    a.scope = provider->scope;
-    a.extra_args = provider->extra_auth_args;
+    a->client_id = provider->client_id;
+    a->redirect_uri = provider->redirect_uri;
+    a->scope = provider->scope;
+    a->extra_args = provider->extra_auth_args;
 
-    a.state.data = state;
-    a.state.len = ngx_intuit_base64url_encode(state, attempt->state,
-                                              sizeof(attempt->state))
-                  - state;
+    a->state.data = state;
+    a->state.len = ngx_intuit_base64url_encode(state, attempt->state,
+                                               sizeof(attempt->state))
+                   - state;
 
     if (provider->openid) {
-        a.nonce.data = nonce;
-        a.nonce.len = ngx_intuit_base64url_encode(nonce, attempt->nonce,
-                                                  sizeof(attempt->nonce))
-                      - nonce;
+        a->nonce.data = nonce;
+        a->nonce.len = ngx_intuit_base64url_encode(nonce, attempt->nonce,
+                                                   sizeof(attempt->nonce))
+                       - nonce;
     }
 
     if (provider->pkce) {
@@ -494,15 +558,13 @@ ngx_http_intuit_login_url(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        a.code_challenge.data = challenge;
-        a.code_challenge.len = ngx_intuit_base64url_encode(challenge, hash,
-                                                           sizeof(hash))
-                               - challenge;
+        a->code_challenge.data = challenge;
+        a->code_challenge.len = ngx_intuit_base64url_encode(challenge, hash,
+                                                            sizeof(hash))
+                                - challenge;
     }
 
-    return ngx_intuit_authorize_url(r->pool,
-                                    &endpoints.authorization_endpoint, &a,
-                                    url);
+    return NGX_OK;
 }
 
 

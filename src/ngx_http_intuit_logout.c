@@ -2,7 +2,7 @@
  * logout_uri: ends the session, never the connection.
  */
 
-#include "ngx_http_intuit_auth_module.h"
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_share.h"
 
 

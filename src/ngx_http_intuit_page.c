@@ -5,7 +5,11 @@
 #include "ngx_http_intuit_auth_module.h"
 
 
+static ngx_int_t ngx_http_intuit_send_type(ngx_http_request_t *r,
+    ngx_uint_t status, const char *type);
 static ngx_int_t ngx_http_intuit_send_body(ngx_http_request_t *r,
+    ngx_str_t *body);
+static ngx_int_t ngx_http_intuit_send_headers(ngx_http_request_t *r,
     ngx_str_t *body);
 static ngx_uint_t ngx_http_intuit_has_header(ngx_http_request_t *r,
     const char *name);
@@ -71,6 +75,27 @@ ngx_int_t
 ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
     const char *type, ngx_str_t *body)
 {
+    if (ngx_http_intuit_send_type(r, status, type) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_intuit_send_body(r, body);
+}
+
+
+ngx_int_t
+ngx_http_intuit_send_instead(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, ngx_str_t *body)
+{
+    return ngx_http_intuit_send_type(r, status, type) == NGX_OK
+           ? ngx_http_intuit_send_headers(r, body) : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_send_type(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type)
+{
     ngx_str_t  style;
 
     if (ngx_strcmp(type, "text/html") == 0) {
@@ -81,7 +106,7 @@ ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
         if (!ngx_http_intuit_has_header(r, "Content-Security-Policy")
             && ngx_http_intuit_csp(r, &style, NULL) != NGX_OK)
         {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            return NGX_ERROR;
         }
 
         /* core's header filter puts "; charset=" between the two */
@@ -99,7 +124,7 @@ ngx_http_intuit_send(ngx_http_request_t *r, ngx_uint_t status,
 
     ngx_http_clear_location(r);
 
-    return ngx_http_intuit_send_body(r, body);
+    return NGX_OK;
 }
 
 
@@ -140,15 +165,7 @@ ngx_http_intuit_send_body(ngx_http_request_t *r, ngx_str_t *body)
 {
     ngx_int_t     rc;
     ngx_buf_t    *b;
-    ngx_str_t     value;
-    ngx_uint_t    i;
     ngx_chain_t   out;
-
-    static const char  *headers[][2] = {
-        { "Cache-Control", "no-store" },
-        { "X-Content-Type-Options", "nosniff" },
-        { "Referrer-Policy", "no-referrer" }
-    };
 
     /* the client is not asked for a body that nobody wants */
 
@@ -159,31 +176,9 @@ ngx_http_intuit_send_body(ngx_http_request_t *r, ngx_str_t *body)
         return rc;
     }
 
-    for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        value.data = (u_char *) headers[i][1];
-        value.len = ngx_strlen(headers[i][1]);
-
-        if (ngx_http_intuit_has_header(r, headers[i][0])) {
-            continue;
-        }
-
-        if (ngx_http_intuit_add_header(r, headers[i][0], &value) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (ngx_http_intuit_send_headers(r, body) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    /* an error_page that led here would put its own status in */
-
-    r->err_status = 0;
-    r->headers_out.status_line.len = 0;
-
-    ngx_http_clear_accept_ranges(r);
-    ngx_http_clear_last_modified(r);
-    ngx_http_clear_etag(r);
-    ngx_http_clear_content_length(r);
-
-    r->headers_out.content_length_n = body->len;
-    r->disable_not_modified = 1;
 
     b = ngx_calloc_buf(r->pool);
     if (b == NULL) {
@@ -206,6 +201,48 @@ ngx_http_intuit_send_body(ngx_http_request_t *r, ngx_str_t *body)
     }
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_send_headers(ngx_http_request_t *r, ngx_str_t *body)
+{
+    ngx_str_t   value;
+    ngx_uint_t  i;
+
+    static const char  *headers[][2] = {
+        { "Cache-Control", "no-store" },
+        { "X-Content-Type-Options", "nosniff" },
+        { "Referrer-Policy", "no-referrer" }
+    };
+
+    for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        value.data = (u_char *) headers[i][1];
+        value.len = ngx_strlen(headers[i][1]);
+
+        if (ngx_http_intuit_has_header(r, headers[i][0])) {
+            continue;
+        }
+
+        if (ngx_http_intuit_add_header(r, headers[i][0], &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* an error_page that led here would put its own status in */
+
+    r->err_status = 0;
+    r->headers_out.status_line.len = 0;
+
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+    ngx_http_clear_content_length(r);
+
+    r->headers_out.content_length_n = body->len;
+    r->disable_not_modified = 1;
+
+    return NGX_OK;
 }
 
 

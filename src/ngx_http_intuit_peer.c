@@ -362,12 +362,18 @@ ngx_http_intuit_peer_get(ngx_peer_connection_t *pc, void *data)
         return NGX_BUSY;
     }
 
+    if (address->len == 0) {
+        address->len = ngx_sock_ntop(&address->sockaddr.sockaddr,
+                                     address->socklen, address->text,
+                                     NGX_SOCKADDR_STRLEN, 1);
+    }
+
     /* $upstream_addr has the names of all attempts, to the end */
 
     pool = pd->request->pool;
 
     name = ngx_palloc(pool, sizeof(ngx_str_t) + sizeof(ngx_sockaddr_t)
-                            + NGX_SOCKADDR_STRLEN);
+                            + address->len);
     if (name == NULL) {
         return NGX_ERROR;
     }
@@ -376,8 +382,8 @@ ngx_http_intuit_peer_get(ngx_peer_connection_t *pc, void *data)
     ngx_memcpy(sockaddr, &address->sockaddr, address->socklen);
 
     name->data = (u_char *) (sockaddr + 1);
-    name->len = ngx_sock_ntop(&sockaddr->sockaddr, address->socklen,
-                              name->data, NGX_SOCKADDR_STRLEN, 1);
+    name->len = address->len;
+    ngx_memcpy(name->data, address->text, address->len);
 
     pc->sockaddr = &sockaddr->sockaddr;
     pc->socklen = address->socklen;

@@ -19,6 +19,8 @@
 typedef struct {
     ngx_sockaddr_t                sockaddr;
     socklen_t                     socklen;
+    u_char                        text[NGX_SOCKADDR_STRLEN];
+    size_t                        len;        /* of it; 0: not written yet */
     time_t                        failed;     /* when; 0: it works */
     ngx_ssl_session_t            *session;    /* NULL: none */
 } ngx_http_intuit_address_t;

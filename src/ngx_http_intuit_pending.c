@@ -65,8 +65,7 @@ ngx_http_intuit_pending_id(const ngx_http_intuit_provider_t *provider,
         return ngx_http_intuit_store_id(id, "import", provider, &c->realm);
 
     default:
-        return ngx_http_intuit_store_id(id, "connection", provider,
-                                        &c->realm);
+        return ngx_http_intuit_connection_id(id, provider, &c->realm);
     }
 }
 

@@ -76,5 +76,35 @@ void ngx_http_intuit_pending_remove(ngx_http_intuit_provider_t *provider,
 void ngx_http_intuit_pending_exit(ngx_cycle_t *cycle,
     ngx_http_intuit_main_conf_t *imcf);
 
+/* -- ngx_http_intuit_disconnect.c, _revoke.c, _exchange_import.c --------- */
+
+/*
+ * For intuit_status: forgets and revokes a company's connection (or revokes
+ * token, if it is not empty), and answers the request, whose body was read.
+ */
+void ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+
+/*
+ * A job that revokes tokens, any of the two (each may be empty) that belong to
+ * a realm (may be empty), and that is kept until it is done.  It is to be run,
+ * with the record that tells the outcome to the one who waits (or NULL), or
+ * discarded.  NULL: no memory.
+ */
+ngx_http_intuit_job_t *ngx_http_intuit_revoke_create(
+    ngx_http_intuit_provider_t *provider, const ngx_str_t *realm,
+    const ngx_str_t *token);
+void ngx_http_intuit_revoke_run(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *login);
+void ngx_http_intuit_revoke_discard(ngx_http_intuit_job_t *job);
+
+/* What was kept (and claimed), once more: a revocation; the proof of what
+ * intuit_connect or intuit_migrate has brought. */
+void ngx_http_intuit_revoke_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
+void ngx_http_intuit_import_resume(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, const ngx_intuit_connection_t *c);
+
 
 #endif /* _NGX_HTTP_INTUIT_PENDING_H_INCLUDED_ */

@@ -155,8 +155,9 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     parts[0].len = sizeof(beginning);
 
     provider->session_ids = ngx_intuit_digest_create(cf->pool, &parts[0]);
+    provider->connection_ids = ngx_intuit_memo_create(cf->pool);
 
-    if (provider->session_ids == NULL) {
+    if (provider->session_ids == NULL || provider->connection_ids == NULL) {
         return NGX_ERROR;
     }
 
@@ -568,6 +569,12 @@ ngx_http_intuit_provider_keys(ngx_conf_t *cf,
     }
 
     provider->nlogin_keys = n;
+
+    provider->sealer = ngx_intuit_sealer_create(cf->pool,
+                                                provider->login_keys);
+    if (provider->sealer == NULL) {
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }

@@ -3,6 +3,7 @@
  * only.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_peer.h"
 #include "ngx_http_intuit_refresh.h"
 #include "ngx_http_intuit_share.h"
@@ -11,7 +12,7 @@
 static ngx_int_t ngx_http_intuit_proxy_view(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_again(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx);
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_realm(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
@@ -19,6 +20,8 @@ static ngx_int_t ngx_http_intuit_proxy_fail(ngx_http_request_t *r,
     const char *reason, const ngx_str_t *realm);
 static ngx_int_t ngx_http_intuit_proxy_url(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, const ngx_str_t *realm);
+static ngx_int_t ngx_http_intuit_proxy_target(ngx_http_request_t *r,
+    ngx_str_t *path, ngx_str_t *args, ngx_str_t *id);
 static ngx_int_t ngx_http_intuit_proxy_path(ngx_http_request_t *r,
     ngx_str_t *path, ngx_str_t *args);
 static ngx_int_t ngx_http_intuit_proxy_peer(ngx_http_request_t *r,
@@ -68,6 +71,13 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return ngx_http_intuit_proxy_end(r, rc);
     }
 
+    if (ctx->stale) {
+        rc = ngx_http_intuit_proxy_again(r, ctx, ilcf);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     rc = ilcf->realm ? ngx_http_intuit_proxy_realm(r, ctx, ilcf)
                      : ngx_http_intuit_proxy_view(r, ctx, ilcf);
 
@@ -75,18 +85,22 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (!ctx->api.loaded.has_connection) {
+    if (!ctx->api->loaded.has_connection) {
         return ngx_http_intuit_proxy_fail(r, ilcf->proxy,
                                           NGX_HTTP_INTUIT_E_NOT_CONNECTED,
                                           "there is no connection",
-                                          &ctx->api.loaded.session.realm);
+                                          &ctx->api->loaded.session.realm);
     }
 
     /* what is refused anyway must not cost a refresh */
 
-    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api.loaded.connection.realm);
+    rc = ngx_http_intuit_proxy_url(r, ctx, &ctx->api->loaded.connection.realm);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ngx_http_intuit_limit_body(r)) {
+        return ngx_http_intuit_limit_read(r);
     }
 
     rc = ngx_http_intuit_proxy_peer(r, ctx);
@@ -110,7 +124,7 @@ ngx_http_intuit_proxy_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_intuit_proxy_inject(r, ctx,
-                                     &ctx->api.loaded.connection.current)
+                                     &ctx->api->loaded.connection.current)
         != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -128,16 +142,12 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 {
     ngx_int_t  rc;
 
-    if (ctx->auth.provider == ilcf->proxy) {
+    if (ctx->auth && ctx->auth->provider == ilcf->proxy) {
         ctx->api = ctx->auth;
-        rc = ctx->api.rc;
+        rc = ctx->api->rc;
 
     } else {
         rc = ngx_http_intuit_identify(r, ilcf->proxy, &ctx->api);
-    }
-
-    if (rc == NGX_OK && ctx->limit.waiting) {
-        rc = ngx_http_intuit_proxy_again(r, ctx);
     }
 
     if (rc == NGX_OK) {
@@ -153,35 +163,42 @@ ngx_http_intuit_proxy_view(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 }
 
 
-/* what was loaded before the wait is old by now, and so is the slot */
+/*
+ * What was loaded before a wait is old by now; and he who was let in may have
+ * signed out.  NGX_OK, or what the handler returns.
+ */
 
 static ngx_int_t
-ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+ngx_http_intuit_proxy_again(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_loc_conf_t *ilcf)
 {
-    ngx_int_t                  rc;
-    ngx_http_intuit_id_t       id;
-    ngx_http_intuit_loaded_t  *loaded;
+    ngx_int_t                    rc;
+    ngx_http_intuit_provider_t  *provider;
 
-    loaded = &ctx->api.loaded;
+    ctx->stale = 0;
+    ctx->api = NULL;
 
-    if (ngx_http_intuit_store_id(&id, "connection", ctx->api.provider,
-                                 &loaded->connection.realm)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (ctx->auth == NULL || ctx->auth->rc != NGX_OK) {
+        return NGX_OK;
     }
 
-    rc = ngx_http_intuit_connection_reserve(ctx->api.provider->store, &id,
-                               r->pool, &loaded->connection,
-                               &loaded->generation,
-                               ngx_http_intuit_limit_ask(r, ctx->api.provider,
-                                                         0));
+    provider = ctx->auth->provider;
+    ctx->auth = NULL;
 
-    /* disconnected meanwhile */
+    rc = ngx_http_intuit_identify(r, provider, &ctx->auth);
 
-    loaded->has_connection = (rc == NGX_OK);
+    if (rc == NGX_OK
+        || (rc == NGX_DECLINED && ilcf->mode == NGX_HTTP_INTUIT_MODE_VERIFY))
+    {
+        return NGX_OK;
+    }
 
-    return rc == NGX_DECLINED ? NGX_OK : rc;
+    rc = ngx_http_intuit_fail(r, provider,
+                              rc == NGX_DECLINED
+                              ? NGX_HTTP_INTUIT_E_LOGIN_REQUIRED
+                              : NGX_HTTP_INTUIT_E_STORE, NULL);
+
+    return ngx_http_intuit_proxy_end(r, rc);
 }
 
 
@@ -210,15 +227,17 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&ctx->api, sizeof(ngx_http_intuit_view_t));
-    ctx->api.provider = ilcf->proxy;
+    ctx->api = ngx_http_intuit_view_create(r, ilcf->proxy);
+    if (ctx->api == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     e = NGX_HTTP_INTUIT_E_NOT_CONNECTED;
     rc = NGX_DECLINED;
 
     if (ngx_intuit_realm_valid(&realm)) {
 
-        if (ngx_http_intuit_store_id(&id, "connection", ilcf->proxy, &realm)
+        if (ngx_http_intuit_connection_id(&id, ilcf->proxy, &realm)
             != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -227,7 +246,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         rc = ngx_http_intuit_share_connection(r, ctx, ilcf->proxy, &id);
 
         if (rc == NGX_AGAIN) {
-            ctx->api.provider = NULL;
+            ctx->api->provider = NULL;
             return NGX_AGAIN;
         }
 
@@ -238,15 +257,15 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         }
 
         rc = ngx_http_intuit_connection_reserve(ilcf->proxy->store, &id,
-                                  r->pool, &ctx->api.loaded.connection,
-                                  &ctx->api.loaded.generation,
+                                  r->pool, &ctx->api->loaded.connection,
+                                  &ctx->api->loaded.generation,
                                   ngx_http_intuit_limit_ask(r, ilcf->proxy,
                                                             0));
     }
 
     if (rc == NGX_OK) {
-        ctx->api.rc = NGX_OK;
-        ctx->api.loaded.has_connection = 1;
+        ctx->api->rc = NGX_OK;
+        ctx->api->loaded.has_connection = 1;
         return NGX_OK;
     }
 
@@ -254,7 +273,7 @@ ngx_http_intuit_proxy_realm(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         e = NGX_HTTP_INTUIT_E_STORE;
     }
 
-    ctx->api.rc = rc;
+    ctx->api->rc = rc;
 
     if (rc == NGX_DECLINED && ngx_intuit_realm_valid(&realm)) {
         return ngx_http_intuit_proxy_fail(r, ilcf->proxy, e,
@@ -302,8 +321,15 @@ ngx_http_intuit_proxy_url(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_error_e      e;
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
-    rc = ngx_http_intuit_api_target(r, &path, &args, &id);
+    const ngx_http_intuit_target_t  *target;
+
+    provider = ctx->api->provider;
+    target = ngx_http_intuit_api_target(r, ctx);
+
+    rc = target->rc;
+    path = target->path;
+    args = target->args;
+    id = target->id;
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -361,8 +387,36 @@ refused:
 }
 
 
-ngx_int_t
-ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_str_t *path,
+/* asked for by the quota and by the proxy, mostly about the same URI */
+
+const ngx_http_intuit_target_t *
+ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_http_intuit_target_t  *target;
+
+    target = &ctx->target;
+
+    if (target->uri.data != r->uri.data
+        || target->uri.len != r->uri.len
+        || target->request_args.data != r->args.data
+        || target->request_args.len != r->args.len
+        || target->unparsed != r->valid_unparsed_uri)
+    {
+        target->uri = r->uri;
+        target->request_args = r->args;
+        target->unparsed = r->valid_unparsed_uri;
+
+        target->rc = ngx_http_intuit_proxy_target(r, &target->path,
+                                                  &target->args,
+                                                  &target->id);
+    }
+
+    return target;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_proxy_target(ngx_http_request_t *r, ngx_str_t *path,
     ngx_str_t *args, ngx_str_t *id)
 {
     if (ngx_http_intuit_proxy_path(r, path, args) != NGX_OK) {
@@ -429,7 +483,7 @@ ngx_http_intuit_proxy_peer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         return NGX_AGAIN;
     }
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
     rc = ngx_http_intuit_peer_find(r, provider->peer);
 
@@ -526,9 +580,9 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     ngx_int_t                    rc;
     ngx_http_intuit_provider_t  *provider;
 
-    provider = ctx->api.provider;
+    provider = ctx->api->provider;
 
-    rc = ngx_http_intuit_refresh_view(r, ctx, &ctx->api);
+    rc = ngx_http_intuit_refresh_view(r, ctx, ctx->api);
 
     if (rc == NGX_OK || rc == NGX_AGAIN) {
         return rc;
@@ -552,7 +606,7 @@ ngx_http_intuit_proxy_token(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
                               rc == NGX_DECLINED
                               ? "the connection has ended"
                               : "the access token has expired",
-                              &ctx->api.loaded.connection.realm);
+                              &ctx->api->loaded.connection.realm);
 }
 
 

@@ -69,9 +69,7 @@ ngx_http_intuit_refresh(ngx_http_intuit_provider_t *provider,
         return NGX_OK;
     }
 
-    if (ngx_http_intuit_store_id(id, "connection", provider, &c->realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(id, provider, &c->realm) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -325,6 +323,15 @@ ngx_http_intuit_refresh_send(ngx_http_intuit_job_t *job)
     }
 
     ngx_intuit_point("before-request");
+
+    /*
+     * Of two that are under way Intuit refuses one: should this process be
+     * killed, its successor waits for as long as it would have done itself.
+     */
+
+    ngx_http_intuit_connection_asking(job->provider->store, &ctx->id,
+                         ctx->owner,
+                         ngx_time() + job->provider->read_timeout / 1000 + 1);
 
     return ngx_http_intuit_token_post(job, &ctx->endpoints, &form,
                                       ngx_http_intuit_refresh_answer);

@@ -4,7 +4,7 @@
  * A disk may take seconds, and a worker may be killed meanwhile; what it has
  * received nobody else has.  So the tokens are noted in the store at once,
  * beside the pair that they renew, where nobody uses them yet; and who finds
- * them there, when their owner's time is up, goes on where it was stopped.
+ * them there, when their owner is gone, goes on where it was stopped.
  */
 
 #include "ngx_http_intuit_refresh.h"
@@ -51,6 +51,9 @@ ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job)
                                            ngx_time())
         == NGX_OK)
     {
+        ngx_http_intuit_connection_asking(job->provider->store, &ctx->id,
+                                          ctx->owner, 0);
+
         ngx_intuit_point("answer-noted");
     }
 

@@ -96,8 +96,7 @@ ngx_http_intuit_hand_claim(ngx_http_request_t *r,
     provider = ctx->renewed->provider;
     realm = &ctx->renewed->loaded.connection.realm;
 
-    if (ngx_http_intuit_store_id(&ctx->connection, "connection", provider,
-                                 realm)
+    if (ngx_http_intuit_connection_id(&ctx->connection, provider, realm)
         != NGX_OK
         || ngx_http_intuit_store_id(&id, "refresh", provider, realm) != NGX_OK)
     {

@@ -29,6 +29,7 @@ static ngx_intuit_pair_t *ngx_http_intuit_refresh_pair(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
 static ngx_intuit_pair_t *ngx_http_intuit_refresh_late(
     ngx_http_intuit_job_t *job, ngx_intuit_connection_t *c);
+static void ngx_http_intuit_refresh_revoke(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_refresh_forget(ngx_intuit_connection_t *c);
 static void ngx_http_intuit_refresh_put_off(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c);
@@ -130,6 +131,7 @@ ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
     ctx = job->data;
 
     if (!found) {
+        ngx_http_intuit_refresh_revoke(job);
         return NGX_DECLINED;
     }
 
@@ -162,6 +164,10 @@ ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
                       "%s tokens now, realm \"%V\"",
                       ngx_http_intuit_pending_disconnected(c) ? "no" : "other",
                       &c->realm);
+
+        if (ngx_http_intuit_pending_disconnected(c)) {
+            ngx_http_intuit_refresh_revoke(job);
+        }
 
         if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
             || c->arrived.access_token.len == 0)
@@ -303,6 +309,39 @@ ngx_http_intuit_refresh_pair(ngx_http_intuit_job_t *job,
     }
 
     return ngx_http_intuit_refresh_late(job, c);
+}
+
+
+/*
+ * The connection was ended here while Intuit made new tokens of those that are
+ * being revoked, which it may know no more when it is asked.
+ */
+
+static void
+ngx_http_intuit_refresh_revoke(ngx_http_intuit_job_t *job)
+{
+    ngx_str_t                       token[2];
+    ngx_http_intuit_job_t          *revoke;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (ctx->result != NGX_HTTP_INTUIT_REFRESH_RENEWED
+        || ctx->tokens.refresh_token.len == 0
+        || ngx_intuit_equal(&ctx->tokens.refresh_token,
+                            &ctx->sent.refresh_token))
+    {
+        return;
+    }
+
+    token[0] = ctx->tokens.refresh_token;
+    token[1] = ctx->tokens.access_token;
+
+    revoke = ngx_http_intuit_revoke_create(job->provider,
+                                           &ctx->connection.realm, token);
+    if (revoke) {
+        ngx_http_intuit_revoke_run(revoke, NULL);
+    }
 }
 
 

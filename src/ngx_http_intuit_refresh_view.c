@@ -86,8 +86,8 @@ ngx_http_intuit_refresh_reload(ngx_http_request_t *r,
 {
     ngx_http_intuit_id_t  id;
 
-    if (ngx_http_intuit_store_id(&id, "connection", view->provider,
-                                 &view->loaded.connection.realm)
+    if (ngx_http_intuit_connection_id(&id, view->provider,
+                                      &view->loaded.connection.realm)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -29,12 +29,11 @@ ngx_http_intuit_replay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
     ngx_http_intuit_view_t  *view;
 
-    view = &ctx->api;
+    view = ctx->api;
     ctx->refresh_status = "refused";
 
-    if (ngx_http_intuit_store_id(&ctx->connection, "connection",
-                                 view->provider,
-                                 &view->loaded.connection.realm)
+    if (ngx_http_intuit_connection_id(&ctx->connection, view->provider,
+                                      &view->loaded.connection.realm)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -117,7 +116,7 @@ ngx_http_intuit_replay_token(ngx_http_request_t *r,
     ngx_http_intuit_view_t   *view;
     ngx_intuit_connection_t  *c;
 
-    view = &ctx->api;
+    view = ctx->api;
 
     if (ngx_http_intuit_refresh_reload(r, view) != NGX_OK) {
         return NGX_DECLINED;
@@ -155,7 +154,7 @@ ngx_http_intuit_replay_refresh(ngx_http_request_t *r,
     ngx_int_t                rc;
     ngx_http_intuit_view_t  *view;
 
-    view = &ctx->api;
+    view = ctx->api;
 
     rc = ngx_http_intuit_refresh_start(view->provider, &ctx->connection,
                                        view->loaded.generation, 0);
@@ -211,7 +210,7 @@ ngx_http_intuit_replay_again(ngx_http_request_t *r,
 
     ctx->replayed = 1;
 
-    ngx_http_intuit_store_count(ctx->api.provider->store,
+    ngx_http_intuit_store_count(ctx->api->provider->store,
                                 NGX_HTTP_INTUIT_N_REPLAY);
 
     ngx_http_intuit_fault_drop(r, ctx);

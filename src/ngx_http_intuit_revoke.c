@@ -235,9 +235,7 @@ ngx_http_intuit_revoke_overtaken(ngx_http_intuit_job_t *job)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_intuit_store_id(&id, "connection", job->provider, realm)
-        != NGX_OK)
-    {
+    if (ngx_http_intuit_connection_id(&id, job->provider, realm) != NGX_OK) {
         return NGX_AGAIN;
     }
 

@@ -256,6 +256,7 @@ ngx_http_intuit_save_written(ngx_http_intuit_job_t *job)
 
     if (rc == NGX_ERROR) {
         /* tokens are not lost because a disk is full */
+        save->unwritten = 1;
         ngx_http_intuit_state_flush(job->provider, &save->id);
     }
 

@@ -225,6 +225,8 @@ ngx_http_intuit_server_add(ngx_conf_t *cf, ngx_http_intuit_srv_conf_t *iscf,
     ep->handler = uri->handler;
     ep->callback = uri->callback;
 
+    iscf->lengths |= (uint64_t) 1 << (ep->uri.len & 63);
+
     return NGX_OK;
 }
 

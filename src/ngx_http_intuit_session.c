@@ -129,7 +129,7 @@ ngx_http_intuit_session_refresh(ngx_http_request_t *r,
         return ngx_http_intuit_session_answer(r, ctx);
     }
 
-    return ngx_http_intuit_refresh_by_hand(r, ctx, &ctx->auth,
+    return ngx_http_intuit_refresh_by_hand(r, ctx, ctx->auth,
                                            ngx_http_intuit_session_answer);
 }
 
@@ -155,7 +155,7 @@ ngx_http_intuit_session_answer(ngx_http_request_t *r,
         return ngx_http_intuit_session_anonymous(r, provider);
     }
 
-    if (ngx_http_intuit_session_json(r, &ctx->auth, &body) != NGX_OK) {
+    if (ngx_http_intuit_session_json(r, ctx->auth, &body) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

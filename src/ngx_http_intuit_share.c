@@ -2,6 +2,7 @@
  * What several hosts share, for the requests that need it.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_share.h"
 
 

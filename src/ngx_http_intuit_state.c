@@ -447,6 +447,13 @@ ngx_http_intuit_state_result(const ngx_http_intuit_state_op_t *op,
 }
 
 
+const ngx_str_t *
+ngx_http_intuit_state_found(const ngx_http_intuit_state_op_t *op)
+{
+    return op->work.found ? &op->work.plain : NULL;
+}
+
+
 void
 ngx_http_intuit_state_free(ngx_http_intuit_state_op_t *op)
 {
@@ -582,6 +589,10 @@ ngx_http_intuit_state_flush_timer(ngx_event_t *ev)
         op->call = ngx_http_intuit_state_write;
         op->work.state.generation = generation;
         op->work.base = generation - 1;
+
+        if (ngx_http_intuit_pending_disconnected(&c)) {
+            op->work.buried = c.current.issued;
+        }
 
     } else {
         ngx_http_intuit_state_destroy(op);

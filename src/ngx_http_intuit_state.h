@@ -57,6 +57,10 @@ ngx_http_intuit_state_op_t *ngx_http_intuit_state_save(
 ngx_int_t ngx_http_intuit_state_result(const ngx_http_intuit_state_op_t *op,
     uint64_t *generation);
 
+/* What a refresh that has begun has found in the directory; NULL: nothing. */
+const ngx_str_t *ngx_http_intuit_state_found(
+    const ngx_http_intuit_state_op_t *op);
+
 /* Frees it, and gives the refresh's lock back; it may still be running. */
 void ngx_http_intuit_state_free(ngx_http_intuit_state_op_t *op);
 
@@ -88,6 +92,7 @@ struct ngx_http_intuit_save_s {
     ngx_http_intuit_merge_pt     merge;
     ngx_http_intuit_step_pt      next;       /* when it has ended, with rc */
     ngx_int_t                    rc;         /* NGX_OK, or as the store says */
+    ngx_uint_t                   unwritten;  /* in no file yet */
 
     /* private */
     ngx_http_intuit_state_op_t  *lock;

@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include "ngx_http_intuit_state_file.h"
 #include "ngx_intuit_point.h"
+#include "ngx_intuit_record.h"
 
 #include <sys/file.h>
 
@@ -22,6 +23,8 @@
 static ngx_int_t ngx_http_intuit_state_scan(
     ngx_http_intuit_state_work_t *work, int dir, ngx_array_t *older,
     uint64_t *last);
+static ngx_uint_t ngx_http_intuit_state_over(
+    const ngx_http_intuit_state_work_t *work);
 static ngx_int_t ngx_http_intuit_state_put(ngx_http_intuit_state_work_t *work,
     int dir);
 static ngx_int_t ngx_http_intuit_state_sync(ngx_http_intuit_state_work_t *work,
@@ -81,7 +84,7 @@ ngx_http_intuit_state_write(ngx_http_intuit_state_work_t *work)
         goto done;
     }
 
-    if (work->found > work->base) {
+    if (work->found > work->base && !ngx_http_intuit_state_over(work)) {
         rc = NGX_DECLINED;
         goto done;
     }
@@ -278,6 +281,23 @@ ngx_http_intuit_state_scan(ngx_http_intuit_state_work_t *work, int dir,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Another nginx that shares the directory has refreshed what was disconnected
+ * here: that makes its file newer, and no consent of it.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_state_over(const ngx_http_intuit_state_work_t *work)
+{
+    ngx_intuit_connection_t  c;
+
+    return work->buried
+           && ngx_intuit_connection_decode(&work->plain, &c) == NGX_OK
+           && c.current.issued <= work->buried
+           && c.spare.issued <= work->buried;
 }
 
 

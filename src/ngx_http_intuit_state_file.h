@@ -23,6 +23,7 @@ typedef struct {
     ngx_uint_t                nkeys;
     ngx_intuit_state_t        state;       /* generation: to be written */
     uint64_t                  base;        /* what memory has */
+    time_t                    buried;      /* a disconnect; 0: none is */
     ngx_str_t                 plain;       /* to write; or what was found */
 
     uint64_t                  found;       /* the newest that opens; 0: none */
@@ -36,8 +37,9 @@ typedef struct {
  * Writes a file of a new generation, durably, and then removes the older ones
  * that open.  state's generation is raised if the name is taken.
  *
- * NGX_OK; NGX_DECLINED: there is a newer one than base, now in plain and
- * found; NGX_ERROR: what and err tell.
+ * NGX_OK; NGX_DECLINED: there is a newer one than base (and of a consent after
+ * the disconnect that is to be written), now in plain and found; NGX_ERROR:
+ * what and err tell.
  */
 ngx_int_t ngx_http_intuit_state_write(ngx_http_intuit_state_work_t *work);
 

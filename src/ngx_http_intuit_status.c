@@ -4,6 +4,7 @@
  * to refresh and to disconnect.
  */
 
+#include "ngx_http_intuit_pending.h"
 #include "ngx_http_intuit_refresh.h"
 #include "ngx_http_intuit_status.h"
 #include "ngx_intuit_args.h"
@@ -329,15 +330,15 @@ ngx_http_intuit_status_refresh(ngx_http_request_t *r,
     ngx_http_intuit_id_t     id;
     ngx_http_intuit_view_t  *view;
 
-    view = &ctx->api;
+    view = ngx_http_intuit_view_create(r, provider);
 
-    ngx_memzero(view, sizeof(ngx_http_intuit_view_t));
-
-    if (ngx_http_intuit_store_id(&id, "connection", provider, realm)
-        != NGX_OK)
+    if (view == NULL
+        || ngx_http_intuit_connection_id(&id, provider, realm) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->api = view;
 
     rc = ngx_http_intuit_connection_load(provider->store, &id, r->pool,
                                          &view->loaded.connection,
@@ -348,8 +349,6 @@ ngx_http_intuit_status_refresh(ngx_http_request_t *r,
                                     NULL);
     }
 
-    view->provider = provider;
-    view->rc = NGX_DECLINED;
     view->loaded.has_connection = (rc == NGX_OK);
 
     return ngx_http_intuit_refresh_by_hand(r, ctx, view,
@@ -369,7 +368,7 @@ ngx_http_intuit_status_refreshed(ngx_http_request_t *r,
         return ngx_http_intuit_status_back(r, "refreshed");
     }
 
-    c = &ctx->api.loaded.connection;
+    c = &ctx->api->loaded.connection;
 
     ngx_intuit_text_init(&t, r->pool);
 

@@ -159,7 +159,7 @@ ngx_http_intuit_status_owner(ngx_http_intuit_status_t *s,
 
     for (i = 0; i < s->imcf->providers.nelts; i++) {
 
-        if (ngx_http_intuit_store_id(&own, "connection", provider[i], realm)
+        if (ngx_http_intuit_connection_id(&own, provider[i], realm)
             == NGX_OK
             && ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) == 0)
         {

@@ -277,14 +277,24 @@ ngx_int_t ngx_http_intuit_connection_remove(ngx_http_intuit_store_t *store,
  * The lease: the right to refresh a connection, for one owner (random bytes)
  * until `deadline`, which must be later than the owner's job can end, and less
  * than NGX_HTTP_INTUIT_HOLD_MAX away: one that seems to last longer is over,
- * its clock was set back.  It survives a save.  NGX_OK, with *abandoned set to
- * 1 if the last owner never gave it back; NGX_DECLINED: another owner has it,
- * or there is no such connection.
+ * its clock was set back.  It survives a save.  That of a process which is gone
+ * is over at once.  NGX_OK, with *abandoned set to 1 if the last owner never
+ * gave it back; NGX_DECLINED: another owner has it, or there is no such
+ * connection.
  */
 ngx_int_t ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *id,
     const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t deadline,
     time_t now, ngx_uint_t *abandoned);
+
+/*
+ * The owner is about to send what must not meet a second one of its kind: until
+ * then its lease is not over, even if its process is gone.  0: the answer is
+ * here, and noted.
+ */
+void ngx_http_intuit_connection_asking(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t until);
 
 /* Gives it back.  NGX_DECLINED: it was not (or no longer) this owner's. */
 ngx_int_t ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,

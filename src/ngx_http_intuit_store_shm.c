@@ -155,6 +155,8 @@ ngx_http_intuit_connection_replace(ngx_http_intuit_store_t *store,
     if (old != NULL) {
         record->quota = old->quota;
         record->leased = old->leased;
+        record->pid = old->pid;
+        record->asking = old->asking;
         record->uncured = old->uncured;
         record->checked = old->checked;
         record->shared = old->shared;

@@ -12,9 +12,11 @@
  * are therefore set anew before each use.)
  *
  * The only lock is shpool->mutex: it is the one that the master process
- * unlocks when a worker dies with it.  Who takes it says so in the header, and
- * who finds this said there was preceded by one who was killed: the zone is
- * built again then (ngx_http_intuit_store_shm_rebuild.c), from its queues.
+ * unlocks when a worker dies with it.  Who takes it and changes more than
+ * values says so in the header, and who finds this said there was preceded by
+ * one who was killed: the zone is built again then, from its queues
+ * (ngx_http_intuit_store_shm_rebuild.c), which takes two seconds for a million
+ * sessions.  Most only look, and leave nothing to be built again.
  * Therefore a record is filled before it is linked, and when it takes the
  * place of another one, that one leaves the queue after it has come.
  */
@@ -32,9 +34,10 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000008
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000009
+#define NGX_HTTP_INTUIT_SHM_GUARD        16        /* keeps the alignment */
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       8
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       9
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
@@ -46,6 +49,12 @@
 #define NGX_HTTP_INTUIT_SHM_HOLDS        32
 
 #define NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC  0x74756f68
+
+/* the lock is free, held, and held by who changes more than a record's values:
+ * the slab, a tree, a queue */
+#define NGX_HTTP_INTUIT_SHM_FREE         0
+#define NGX_HTTP_INTUIT_SHM_HELD         1
+#define NGX_HTTP_INTUIT_SHM_CHANGED      2
 
 
 typedef enum {
@@ -86,6 +95,8 @@ typedef struct {
     time_t                          expires;     /* the token; 0: none */
     time_t                          leased;      /* until; 0: to nobody */
     u_char                          owner[NGX_HTTP_INTUIT_LEASE_LEN];
+    ngx_pid_t                       pid;         /* the owner's process */
+    time_t                          asking;      /* ... Intuit, until */
     time_t                          uncured;     /* when; 0: never */
     ngx_msec_t                      checked;     /* 0: never */
     uint64_t                        shared;      /* generation there, last */
@@ -176,7 +187,7 @@ typedef struct {
     ngx_uint_t                      counters[NGX_HTTP_INTUIT_COUNTERS];
     ngx_http_intuit_shm_note_t      notes[NGX_HTTP_INTUIT_SHM_NOTES];
     ngx_http_intuit_shm_hold_t      holds[NGX_HTTP_INTUIT_SHM_HOLDS];
-    ngx_uint_t                      busy;        /* somebody has the lock */
+    ngx_uint_t                      busy;        /* a value of below */
 } ngx_http_intuit_shm_t;
 
 /* the caller's memory for what is handed out */
@@ -280,12 +291,23 @@ void *ngx_http_intuit_shm_find(ngx_http_intuit_store_t *store,
 
 /*
  * A piece of memory, zeroed.  Makes room by dropping what is over, failed
- * logins, and the sessions idle longest, in this order.  NULL: no room.
+ * logins, and the sessions idle longest, in this order, but not for longer
+ * than others can wait.  NULL: no room.
  */
 void *ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
     time_t now);
 
-/* Sets the header of a record that is otherwise complete, and links it. */
+/* The same without making room; and back, overwritten. */
+void *ngx_http_intuit_shm_get(ngx_http_intuit_store_t *store, size_t size);
+void ngx_http_intuit_shm_free(ngx_http_intuit_store_t *store, void *p,
+    size_t size);
+
+/* Sets the header of a record that is otherwise complete. */
+void ngx_http_intuit_shm_head(ngx_http_intuit_shm_kind_e kind,
+    ngx_http_intuit_shm_record_t *record, const ngx_http_intuit_id_t *id,
+    size_t size);
+
+/* The same, and links it. */
 void ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_kind_e kind, ngx_http_intuit_shm_record_t *record,
     const ngx_http_intuit_id_t *id, size_t size);
@@ -325,8 +347,19 @@ void ngx_http_intuit_shm_login_attach(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_t *login, ngx_http_intuit_shm_handout_t *handout,
     size_t size);
 
+/* Before the first change of more than a record's values under the lock. */
+void ngx_http_intuit_shm_change(ngx_http_intuit_store_t *store);
+
 /* What an allocation of size bytes really takes. */
 size_t ngx_http_intuit_shm_cost(size_t size);
+
+/*
+ * Ends sessions so that there may be room for size bytes: the one idle longest;
+ * when that was not enough, `again`, all in a page that has nothing else in it.
+ * Returns how many; 0: there are none.
+ */
+ngx_uint_t ngx_http_intuit_shm_evict(ngx_http_intuit_store_t *store,
+    size_t size, ngx_uint_t again);
 
 #if (NGX_INTUIT_SHM_DEBUG)
 /* 1: the canaries around p are as they were set. */

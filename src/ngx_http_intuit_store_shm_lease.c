@@ -3,7 +3,8 @@
  * that nobody asks for.
  *
  * A lease is a deadline, not a flag: an owner that dies with it holds nobody
- * up for longer.
+ * up for longer.  And not even for so long where its process is seen to be
+ * gone: all that have the zone are of one master, and so of one host.
  */
 
 #include <ngx_config.h>
@@ -13,6 +14,7 @@
 
 static ngx_uint_t ngx_http_intuit_shm_leased(
     const ngx_http_intuit_shm_connection_t *connection, time_t now);
+static ngx_uint_t ngx_http_intuit_shm_gone(ngx_pid_t pid);
 static ngx_http_intuit_shm_hold_t *ngx_http_intuit_shm_hold(
     ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *id);
 
@@ -46,6 +48,8 @@ ngx_http_intuit_connection_lease(ngx_http_intuit_store_t *store,
     if (connection != NULL && !ngx_http_intuit_shm_leased(connection, now)) {
         *abandoned = (connection->leased != 0);
         connection->leased = deadline;
+        connection->pid = ngx_pid;
+        connection->asking = 0;
         ngx_memcpy(connection->owner, owner, NGX_HTTP_INTUIT_LEASE_LEN);
         rc = NGX_OK;
     }
@@ -86,14 +90,70 @@ ngx_http_intuit_connection_release(ngx_http_intuit_store_t *store,
 }
 
 
+void
+ngx_http_intuit_connection_asking(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id,
+    const u_char owner[NGX_HTTP_INTUIT_LEASE_LEN], time_t until)
+{
+    ngx_http_intuit_shm_connection_t  *connection;
+
+    ngx_http_intuit_shm_lock(store);
+
+    connection = ngx_http_intuit_shm_find(store,
+                                          NGX_HTTP_INTUIT_SHM_CONNECTION, id);
+
+    if (connection != NULL
+        && ngx_memcmp(connection->owner, owner, NGX_HTTP_INTUIT_LEASE_LEN)
+           == 0)
+    {
+        connection->asking = until;
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+}
+
+
 /* one that lasts longer than any can is of a clock that was set back */
 
 static ngx_uint_t
 ngx_http_intuit_shm_leased(const ngx_http_intuit_shm_connection_t *connection,
     time_t now)
 {
-    return now < connection->leased
-           && connection->leased - now <= NGX_HTTP_INTUIT_HOLD_MAX;
+    if (now >= connection->leased
+        || connection->leased - now > NGX_HTTP_INTUIT_HOLD_MAX)
+    {
+        return 0;
+    }
+
+    return now < connection->asking
+           || !ngx_http_intuit_shm_gone(connection->pid);
+}
+
+
+/*
+ * Another process may have got the number: then it is as before, and the lease
+ * lasts until its deadline.  Those who wait ask again and again, all at the
+ * same time.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_shm_gone(ngx_pid_t pid)
+{
+    static ngx_uint_t  gone;
+    static ngx_pid_t   asked;
+    static ngx_msec_t  when;
+
+    if (pid == ngx_pid) {
+        return 0;
+    }
+
+    if (pid != asked || when != ngx_current_msec) {
+        asked = pid;
+        when = ngx_current_msec;
+        gone = (kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH);
+    }
+
+    return gone;
 }
 
 

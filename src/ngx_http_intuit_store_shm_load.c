@@ -55,18 +55,13 @@ ngx_http_intuit_session_reserve(ngx_http_intuit_store_t *store,
     ngx_http_intuit_loaded_t *loaded)
 {
     ngx_int_t                   rc;
-    ngx_http_intuit_quota_t    *quota;
     ngx_http_intuit_shm_copy_t  copy;
     ngx_http_intuit_shm_read_t  read;
 
-    quota = loaded->quota;
+    loaded->generation = 0;
+    loaded->has_connection = 0;
 
-    ngx_memzero(loaded, sizeof(ngx_http_intuit_loaded_t));
-    ngx_memzero(&read, sizeof(ngx_http_intuit_shm_read_t));
-
-    loaded->quota = quota;
-    read.quota = quota;
-
+    read.quota = loaded->quota;
     read.id = id;
     read.idle = idle;
     read.now = now;
@@ -199,6 +194,8 @@ ngx_http_intuit_shm_touch(ngx_http_intuit_store_t *store,
     session->idle = idle;
 
     q = &session->record.queue;
+
+    ngx_http_intuit_shm_change(store);
 
     ngx_queue_remove(q);
     ngx_queue_init(q);

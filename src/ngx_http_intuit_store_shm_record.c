@@ -20,10 +20,12 @@
 
 #define NGX_HTTP_INTUIT_SHM_SWEEP     2
 
+/* how often one record may ask somebody else to go */
+#define NGX_HTTP_INTUIT_SHM_TRIES     128
+
 #define NGX_HTTP_INTUIT_SHM_WARN      60      /* seconds */
 
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_GUARD     16      /* keeps the alignment */
 #define NGX_HTTP_INTUIT_SHM_CANARY    0xc5
 #define NGX_HTTP_INTUIT_SHM_JUNK      0x5a
 #endif
@@ -31,15 +33,10 @@
 
 static void ngx_http_intuit_shm_insert_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
-static void ngx_http_intuit_shm_head(ngx_http_intuit_shm_kind_e kind,
-    ngx_http_intuit_shm_record_t *record, const ngx_http_intuit_id_t *id,
-    size_t size);
 static ngx_int_t ngx_http_intuit_shm_cmp(ngx_rbtree_key_t key,
     const ngx_http_intuit_id_t *id, const ngx_rbtree_node_t *node);
-static void *ngx_http_intuit_shm_get(ngx_http_intuit_store_t *store,
-    size_t size);
-static void ngx_http_intuit_shm_free(ngx_http_intuit_store_t *store, void *p,
-    size_t size);
+static ngx_int_t ngx_http_intuit_shm_drop_any(ngx_http_intuit_store_t *store,
+    time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_over(ngx_http_intuit_store_t *store,
     time_t now);
 static ngx_int_t ngx_http_intuit_shm_drop_handout(
@@ -50,7 +47,6 @@ static ngx_int_t ngx_http_intuit_shm_drop_failed(
     ngx_http_intuit_store_t *store);
 static ngx_int_t ngx_http_intuit_shm_drop_session(
     ngx_http_intuit_store_t *store, ngx_uint_t scan, time_t now);
-static ngx_int_t ngx_http_intuit_shm_evict(ngx_http_intuit_store_t *store);
 static void ngx_http_intuit_shm_detach(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_handout_t *handout);
 static ngx_uint_t ngx_http_intuit_shm_handout_over(
@@ -186,6 +182,8 @@ ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
 
     ngx_http_intuit_shm_assert_locked(store);
 
+    ngx_http_intuit_shm_change(store);
+
     ngx_http_intuit_shm_head(kind, record, id, size);
 
     index = &store->shm->index[kind];
@@ -207,7 +205,7 @@ ngx_http_intuit_shm_insert(ngx_http_intuit_store_t *store,
 }
 
 
-static void
+void
 ngx_http_intuit_shm_head(ngx_http_intuit_shm_kind_e kind,
     ngx_http_intuit_shm_record_t *record, const ngx_http_intuit_id_t *id,
     size_t size)
@@ -232,6 +230,8 @@ ngx_http_intuit_shm_exchange(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_index_t  *index;
 
     ngx_http_intuit_shm_assert_locked(store);
+
+    ngx_http_intuit_shm_change(store);
 
     ngx_http_intuit_shm_head(kind, record, &old->id, size);
 
@@ -294,6 +294,8 @@ ngx_http_intuit_shm_remove(ngx_http_intuit_store_t *store,
 
     ngx_http_intuit_shm_assert_locked(store);
 
+    ngx_http_intuit_shm_change(store);
+
     index = &store->shm->index[kind];
 
     if (kind == NGX_HTTP_INTUIT_SHM_LOGIN) {
@@ -325,33 +327,37 @@ ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
     time_t now)
 {
     void                   *p;
-    ngx_uint_t              n;
+    ngx_uint_t              i, k, n;
     ngx_http_intuit_shm_t  *shm;
 
     ngx_http_intuit_shm_assert_locked(store);
 
     shm = store->shm;
+    n = 0;
 
-    for (n = 0; /* void */ ; /* void */ ) {
+    /* others wait for the lock: whoever gets nothing may come again */
+
+    for (i = 0; /* void */ ; i++) {
 
         p = ngx_http_intuit_shm_get(store, size);
-        if (p != NULL) {
+
+        if (p != NULL || i == NGX_HTTP_INTUIT_SHM_TRIES) {
             break;
         }
 
-        if (ngx_http_intuit_shm_drop_over(store, now) == NGX_OK) {
+        if (i < NGX_HTTP_INTUIT_SHM_SCAN
+            && ngx_http_intuit_shm_drop_any(store, now) == NGX_OK)
+        {
             continue;
         }
 
-        if (ngx_http_intuit_shm_drop_failed(store) == NGX_OK) {
-            continue;
-        }
+        k = ngx_http_intuit_shm_evict(store, size, n);
 
-        if (ngx_http_intuit_shm_evict(store) != NGX_OK) {
+        if (k == 0 && ngx_http_intuit_shm_drop_any(store, now) != NGX_OK) {
             break;
         }
 
-        n++;
+        n += k;
     }
 
     if (p == NULL) {
@@ -378,10 +384,12 @@ ngx_http_intuit_shm_alloc(ngx_http_intuit_store_t *store, size_t size,
 }
 
 
-static void *
+void *
 ngx_http_intuit_shm_get(ngx_http_intuit_store_t *store, size_t size)
 {
     u_char  *p;
+
+    ngx_http_intuit_shm_change(store);
 
 #if (NGX_INTUIT_SHM_DEBUG)
 
@@ -411,7 +419,7 @@ ngx_http_intuit_shm_get(ngx_http_intuit_store_t *store, size_t size)
 }
 
 
-static void
+void
 ngx_http_intuit_shm_free(ngx_http_intuit_store_t *store, void *p, size_t size)
 {
 #if (NGX_INTUIT_SHM_DEBUG)
@@ -498,6 +506,19 @@ ngx_http_intuit_shm_sweep(ngx_http_intuit_store_t *store, time_t now)
                                                 NGX_HTTP_INTUIT_SHM_GLANCE,
                                                 now);
     }
+}
+
+
+/* Drops one thing that is not missed much: NGX_OK, or NGX_DECLINED. */
+
+static ngx_int_t
+ngx_http_intuit_shm_drop_any(ngx_http_intuit_store_t *store, time_t now)
+{
+    if (ngx_http_intuit_shm_drop_over(store, now) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    return ngx_http_intuit_shm_drop_failed(store);
 }
 
 
@@ -630,27 +651,6 @@ ngx_http_intuit_shm_drop_session(ngx_http_intuit_store_t *store,
 }
 
 
-static ngx_int_t
-ngx_http_intuit_shm_evict(ngx_http_intuit_store_t *store)
-{
-    ngx_queue_t                   *q, *queue;
-    ngx_http_intuit_shm_record_t  *record;
-
-    queue = &store->shm->index[NGX_HTTP_INTUIT_SHM_SESSION].queue;
-
-    if (ngx_queue_empty(queue)) {
-        return NGX_DECLINED;
-    }
-
-    q = ngx_queue_last(queue);
-    record = ngx_queue_data(q, ngx_http_intuit_shm_record_t, queue);
-
-    ngx_http_intuit_shm_remove(store, NGX_HTTP_INTUIT_SHM_SESSION, record);
-
-    return NGX_OK;
-}
-
-
 ngx_uint_t
 ngx_http_intuit_shm_session_over(const ngx_http_intuit_shm_session_t *session,
     time_t idle, time_t now)
@@ -687,6 +687,8 @@ ngx_http_intuit_shm_login_failed(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_login_t *login, time_t now)
 {
     ngx_http_intuit_shm_assert_locked(store);
+
+    ngx_http_intuit_shm_change(store);
 
     login->ended = now;
     login->state = NGX_HTTP_INTUIT_LOGIN_FAILED;
@@ -739,6 +741,8 @@ ngx_http_intuit_shm_login_attach(ngx_http_intuit_store_t *store,
 {
     ngx_http_intuit_shm_assert_locked(store);
 
+    ngx_http_intuit_shm_change(store);
+
     handout->magic = NGX_HTTP_INTUIT_SHM_HANDOUT_MAGIC;
     handout->size = (uint32_t) size;
     handout->login = login;
@@ -757,6 +761,8 @@ static void
 ngx_http_intuit_shm_detach(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_handout_t *handout)
 {
+    ngx_http_intuit_shm_change(store);
+
     store->shm->login_bytes -= ngx_http_intuit_shm_cost(handout->size);
 
     ngx_queue_remove(&handout->queue);

@@ -12,8 +12,9 @@ static ngx_int_t ngx_http_intuit_shm_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static ngx_int_t ngx_http_intuit_shm_adopt(ngx_shm_zone_t *zone);
 static ngx_int_t ngx_http_intuit_shm_replace(ngx_shm_zone_t *zone);
-static ngx_http_intuit_shm_t *ngx_http_intuit_shm_running(
-    ngx_shm_zone_t *zone, size_t *size);
+static ngx_shm_zone_t *ngx_http_intuit_shm_running(ngx_shm_zone_t *zone);
+static ngx_uint_t ngx_http_intuit_shm_named(ngx_shm_zone_t *zone,
+    ngx_shm_zone_t *as);
 static ngx_http_intuit_shm_t *ngx_http_intuit_shm_header(ngx_shm_zone_t *zone);
 static void ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store);
 static const char *ngx_http_intuit_shm_check(ngx_http_intuit_store_t *store);
@@ -154,24 +155,30 @@ ngx_http_intuit_shm_adopt(ngx_shm_zone_t *zone)
 static ngx_int_t
 ngx_http_intuit_shm_replace(ngx_shm_zone_t *zone)
 {
-    size_t                  size;
-    ngx_uint_t              sessions, connections;
+    ngx_str_t              *name;
+    ngx_uint_t              sessions, connections, renamed;
+    ngx_shm_zone_t         *running;
     ngx_http_intuit_shm_t  *shm;
 
-    shm = ngx_http_intuit_shm_running(zone, &size);
+    running = ngx_http_intuit_shm_running(zone);
 
-    if (shm == NULL) {
+    if (running == NULL) {
         return NGX_OK;
     }
 
+    name = &running->shm.name;
+    shm = ngx_http_intuit_shm_header(running);
+    renamed = !ngx_http_intuit_shm_named(running, zone);
+
     /* of the same size, it would have been taken over if it were ours */
 
-    if (shm->layout != NGX_HTTP_INTUIT_SHM_LAYOUT || size == zone->shm.size) {
+    if (shm->layout != NGX_HTTP_INTUIT_SHM_LAYOUT
+        || (!renamed && running->shm.size == zone->shm.size))
+    {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "the running intuit_shared_zone \"%V\" was made by "
                       "another version of this module; "
-                      "restart nginx instead of reloading it",
-                      &zone->shm.name);
+                      "restart nginx instead of reloading it", name);
         return NGX_ERROR;
     }
 
@@ -182,27 +189,34 @@ ngx_http_intuit_shm_replace(ngx_shm_zone_t *zone)
 
     if (connections && !((ngx_http_intuit_store_t *) zone->data)->durable) {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "the size of intuit_shared_zone \"%V\" cannot be "
+                      "the %s of intuit_shared_zone \"%V\" cannot be "
                       "changed by a reload: %ui connections would be lost; "
-                      "set it back to %uz, or restart nginx and connect "
-                      "the companies again",
-                      &zone->shm.name, connections, size);
+                      "set it back to zone=%V:%uz, or restart nginx and "
+                      "connect the companies again",
+                      renamed ? "name" : "size", name, connections, name,
+                      running->shm.size);
         return NGX_ERROR;
     }
 
     ngx_log_error(NGX_LOG_NOTICE, zone->shm.log, 0,
-                  "the size of intuit_shared_zone \"%V\" has changed: "
-                  "%ui sessions dropped", &zone->shm.name, sessions);
+                  "the %s of intuit_shared_zone \"%V\" has changed: "
+                  "%ui sessions dropped",
+                  renamed ? "name" : "size", name, sessions);
 
     return NGX_OK;
 }
 
 
-static ngx_http_intuit_shm_t *
-ngx_http_intuit_shm_running(ngx_shm_zone_t *zone, size_t *size)
+/*
+ * The zone of the running configuration in whose place this one comes: that of
+ * its name, or one of another name, as a configuration has one at most.
+ */
+
+static ngx_shm_zone_t *
+ngx_http_intuit_shm_running(ngx_shm_zone_t *zone)
 {
     ngx_uint_t        i;
-    ngx_shm_zone_t   *running;
+    ngx_shm_zone_t   *running, *found;
     ngx_list_part_t  *part;
 
     /* while a configuration is being loaded, ngx_cycle is the old one */
@@ -211,6 +225,7 @@ ngx_http_intuit_shm_running(ngx_shm_zone_t *zone, size_t *size)
         return NULL;
     }
 
+    found = NULL;
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     running = part->elts;
 
@@ -225,24 +240,33 @@ ngx_http_intuit_shm_running(ngx_shm_zone_t *zone, size_t *size)
             i = 0;
         }
 
+        /* by its header: a module loaded from elsewhere has another tag */
+
         if (running[i].shm.addr == NULL
             || running[i].shm.addr == zone->shm.addr
-            || running[i].shm.name.len != zone->shm.name.len
-            || ngx_strncmp(running[i].shm.name.data, zone->shm.name.data,
-                           zone->shm.name.len)
-               != 0)
+            || ngx_http_intuit_shm_header(&running[i]) == NULL)
         {
             continue;
         }
 
-        /* by its header: a module loaded from elsewhere has another tag */
+        found = &running[i];
 
-        *size = running[i].shm.size;
-
-        return ngx_http_intuit_shm_header(&running[i]);
+        if (ngx_http_intuit_shm_named(found, zone)) {
+            break;
+        }
     }
 
-    return NULL;
+    return found;
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_shm_named(ngx_shm_zone_t *zone, ngx_shm_zone_t *as)
+{
+    return zone->shm.name.len == as->shm.name.len
+           && ngx_strncmp(zone->shm.name.data, as->shm.name.data,
+                          as->shm.name.len)
+              == 0;
 }
 
 
@@ -279,15 +303,26 @@ ngx_http_intuit_shm_lock(ngx_http_intuit_store_t *store)
 
     store->shm = store->shpool->data;
 
-    if (store->shm->busy) {
+    if (store->shm->busy == NGX_HTTP_INTUIT_SHM_CHANGED) {
         ngx_http_intuit_shm_rebuild(store);
     }
 
-    store->shm->busy = 1;
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_HELD;
 
     ngx_memory_barrier();
 
     ngx_intuit_point("zone-locked");
+}
+
+
+void
+ngx_http_intuit_shm_change(ngx_http_intuit_store_t *store)
+{
+    ngx_http_intuit_shm_assert_locked(store);
+
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_CHANGED;
+
+    ngx_memory_barrier();
 }
 
 
@@ -324,7 +359,7 @@ ngx_http_intuit_shm_release(ngx_http_intuit_store_t *store)
 
     ngx_memory_barrier();
 
-    store->shm->busy = 0;
+    store->shm->busy = NGX_HTTP_INTUIT_SHM_FREE;
     store->locked = 0;
 
     ngx_shmtx_unlock(&store->shpool->mutex);

@@ -7,6 +7,7 @@
  * Neither the token nor the answer is kept.
  */
 
+#include "ngx_http_intuit_cookie.h"
 #include "ngx_http_intuit_discovery.h"
 
 

@@ -572,17 +572,17 @@ ngx_http_intuit_variable_view(ngx_http_request_t *r)
 
     ilcf = ngx_http_get_module_loc_conf(r->main, ngx_http_intuit_auth_module);
 
-    if (ctx->auth.provider && ctx->auth.rc == NGX_OK
-        && (ilcf->auth == NULL || ilcf->auth == ctx->auth.provider
+    if (ctx->auth && ctx->auth->rc == NGX_OK
+        && (ilcf->auth == NULL || ilcf->auth == ctx->auth->provider
             || ngx_http_intuit_own_uri(r->main, ctx)))
     {
-        return &ctx->auth;
+        return ctx->auth;
     }
 
-    if (ctx->api.provider && ctx->api.rc == NGX_OK
-        && (ilcf->auth == NULL || ilcf->proxy == ctx->api.provider))
+    if (ctx->api && ctx->api->rc == NGX_OK
+        && (ilcf->auth == NULL || ilcf->proxy == ctx->api->provider))
     {
-        return &ctx->api;
+        return ctx->api;
     }
 
     return NULL;

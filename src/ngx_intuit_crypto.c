@@ -15,8 +15,6 @@
 #include <openssl/rand.h>
 
 
-#define NGX_INTUIT_BLOCK_LEN     64      /* of SHA-256 */
-
 #define NGX_INTUIT_SEAL_VERSION  1
 
 /* where the parts of a sealed string begin */
@@ -25,23 +23,31 @@
 #define NGX_INTUIT_SEAL_TEXT                                                  \
     (NGX_INTUIT_SEAL_NONCE + NGX_INTUIT_NONCE_LEN)
 
+/* random bytes that a sealer has at hand */
+#define NGX_INTUIT_RESERVE_LEN   1024
+
 /* OpenSSL takes lengths as int */
 #define NGX_INTUIT_SEAL_MAX      0x7fffff00
 
 
-struct ngx_intuit_digest_s {
-    EVP_MD_CTX  *begun;
-    EVP_MD_CTX  *work;
+struct ngx_intuit_sealer_s {
+    EVP_CIPHER_CTX     *ctx;
+    u_char              id[NGX_INTUIT_KEY_ID_LEN];
+    u_char              reserve[NGX_INTUIT_RESERVE_LEN];
+    size_t              left;
 };
 
 
-static void ngx_intuit_digest_free(void *data);
 static ngx_int_t ngx_intuit_hash_parts(EVP_MD_CTX *ctx,
     u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *parts, ngx_uint_t n);
 static ngx_int_t ngx_intuit_key_id(ngx_intuit_key_t *key);
 static ngx_int_t ngx_intuit_hkdf(EVP_KDF_CTX *ctx, u_char *out, size_t len,
     const ngx_str_t *ikm, const char *info);
 static ngx_int_t ngx_intuit_hex_digit(u_char c);
+static u_char *ngx_intuit_seal_begin(ngx_pool_t *pool,
+    const u_char id[NGX_INTUIT_KEY_ID_LEN], const ngx_str_t *aad,
+    const ngx_str_t *plain, ngx_str_t *sealed);
+static void ngx_intuit_sealer_free(void *data);
 static ngx_int_t ngx_intuit_gcm_seal(EVP_CIPHER_CTX *ctx, const u_char *key,
     const ngx_str_t *aad, const ngx_str_t *plain, u_char *sealed);
 static ngx_int_t ngx_intuit_gcm_open(EVP_CIPHER_CTX *ctx, const u_char *key,
@@ -118,70 +124,6 @@ ngx_intuit_hash_parts(EVP_MD_CTX *ctx, u_char out[NGX_INTUIT_HASH_LEN],
     }
 
     return (EVP_DigestFinal_ex(ctx, out, NULL) == 1) ? NGX_OK : NGX_ERROR;
-}
-
-
-ngx_intuit_digest_t *
-ngx_intuit_digest_create(ngx_pool_t *pool, const ngx_str_t *beginning)
-{
-    u_char                block[NGX_INTUIT_BLOCK_LEN];
-    ngx_pool_cleanup_t   *cln;
-    ngx_intuit_digest_t  *digest;
-
-    if (beginning->len > sizeof(block)) {
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_intuit_digest_t));
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    digest = cln->data;
-    digest->begun = EVP_MD_CTX_new();
-    digest->work = EVP_MD_CTX_new();
-
-    cln->handler = ngx_intuit_digest_free;
-
-    ngx_memzero(block, sizeof(block));
-    ngx_memcpy(block, beginning->data, beginning->len);
-
-    if (digest->begun == NULL
-        || digest->work == NULL
-        || EVP_DigestInit_ex(digest->begun, EVP_sha256(), NULL) != 1
-        || EVP_DigestUpdate(digest->begun, block, sizeof(block)) != 1)
-    {
-        ERR_clear_error();
-        return NULL;
-    }
-
-    return digest;
-}
-
-
-static void
-ngx_intuit_digest_free(void *data)
-{
-    ngx_intuit_digest_t  *digest = data;
-
-    EVP_MD_CTX_free(digest->begun);
-    EVP_MD_CTX_free(digest->work);
-}
-
-
-ngx_int_t
-ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
-    const ngx_str_t *value)
-{
-    if (EVP_MD_CTX_copy_ex(digest->work, digest->begun) != 1
-        || EVP_DigestUpdate(digest->work, value->data, value->len) != 1
-        || EVP_DigestFinal_ex(digest->work, out, NULL) != 1)
-    {
-        ERR_clear_error();
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -370,20 +312,11 @@ ngx_intuit_seal(ngx_pool_t *pool, const ngx_intuit_key_t *key,
     ngx_int_t        rc;
     EVP_CIPHER_CTX  *ctx;
 
-    if (plain->len > NGX_INTUIT_SEAL_MAX || aad->len > NGX_INTUIT_SEAL_MAX) {
-        return NGX_ERROR;
-    }
+    p = ngx_intuit_seal_begin(pool, key->id, aad, plain, sealed);
 
-    p = ngx_pnalloc(pool, plain->len + NGX_INTUIT_SEAL_OVERHEAD);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    p[0] = NGX_INTUIT_SEAL_VERSION;
-    ngx_memcpy(p + NGX_INTUIT_SEAL_ID, key->id, NGX_INTUIT_KEY_ID_LEN);
-
-    if (ngx_intuit_random(p + NGX_INTUIT_SEAL_NONCE, NGX_INTUIT_NONCE_LEN)
-        != NGX_OK)
+    if (p == NULL
+        || ngx_intuit_random(p + NGX_INTUIT_SEAL_NONCE, NGX_INTUIT_NONCE_LEN)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -399,15 +332,138 @@ ngx_intuit_seal(ngx_pool_t *pool, const ngx_intuit_key_t *key,
 
     if (rc != NGX_OK) {
         ERR_clear_error();
-        return NGX_ERROR;
     }
+
+    return rc;
+}
+
+
+/* all but nonce, text and tag; NULL: no memory, or too long */
+
+static u_char *
+ngx_intuit_seal_begin(ngx_pool_t *pool, const u_char id[NGX_INTUIT_KEY_ID_LEN],
+    const ngx_str_t *aad, const ngx_str_t *plain, ngx_str_t *sealed)
+{
+    u_char  *p;
+
+    if (plain->len > NGX_INTUIT_SEAL_MAX || aad->len > NGX_INTUIT_SEAL_MAX) {
+        return NULL;
+    }
+
+    p = ngx_pnalloc(pool, plain->len + NGX_INTUIT_SEAL_OVERHEAD);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p[0] = NGX_INTUIT_SEAL_VERSION;
+    ngx_memcpy(p + NGX_INTUIT_SEAL_ID, id, NGX_INTUIT_KEY_ID_LEN);
 
     sealed->data = p;
     sealed->len = plain->len + NGX_INTUIT_SEAL_OVERHEAD;
 
+    return p;
+}
+
+
+ngx_intuit_sealer_t *
+ngx_intuit_sealer_create(ngx_pool_t *pool, const ngx_intuit_key_t *key)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_intuit_sealer_t  *sealer;
+
+    cln = ngx_pool_cleanup_add(pool, sizeof(ngx_intuit_sealer_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    sealer = cln->data;
+    sealer->left = 0;
+    ngx_memcpy(sealer->id, key->id, NGX_INTUIT_KEY_ID_LEN);
+
+    sealer->ctx = EVP_CIPHER_CTX_new();
+
+    cln->handler = ngx_intuit_sealer_free;
+
+    if (sealer->ctx == NULL
+        || EVP_EncryptInit_ex(sealer->ctx, EVP_aes_256_gcm(), NULL, key->key,
+                              NULL)
+           != 1)
+    {
+        ERR_clear_error();
+        return NULL;
+    }
+
+    return sealer;
+}
+
+
+static void
+ngx_intuit_sealer_free(void *data)
+{
+    ngx_intuit_sealer_t  *sealer = data;
+
+    EVP_CIPHER_CTX_free(sealer->ctx);
+    ngx_intuit_cleanse(sealer->reserve, NGX_INTUIT_RESERVE_LEN);
+}
+
+
+ngx_int_t
+ngx_intuit_sealer_random(ngx_intuit_sealer_t *sealer, u_char *buf, size_t len)
+{
+    u_char  *p;
+
+    if (sealer->left < len) {
+
+        if (len > NGX_INTUIT_RESERVE_LEN
+            || ngx_intuit_random(sealer->reserve, NGX_INTUIT_RESERVE_LEN)
+               != NGX_OK)
+        {
+            sealer->left = 0;
+            ngx_memzero(buf, len);
+            return NGX_ERROR;
+        }
+
+        sealer->left = NGX_INTUIT_RESERVE_LEN;
+    }
+
+    /* what was given is nobody's any more */
+
+    sealer->left -= len;
+    p = sealer->reserve + sealer->left;
+
+    ngx_memcpy(buf, p, len);
+    ngx_intuit_cleanse(p, len);
+
     return NGX_OK;
 }
 
+
+ngx_int_t
+ngx_intuit_sealer_seal(ngx_intuit_sealer_t *sealer, ngx_pool_t *pool,
+    const ngx_str_t *aad, const ngx_str_t *plain, ngx_str_t *sealed)
+{
+    u_char  *p;
+
+    p = ngx_intuit_seal_begin(pool, sealer->id, aad, plain, sealed);
+
+    if (p == NULL
+        || ngx_intuit_sealer_random(sealer, p + NGX_INTUIT_SEAL_NONCE,
+                                    NGX_INTUIT_NONCE_LEN)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_intuit_gcm_seal(sealer->ctx, NULL, aad, plain, p) != NGX_OK) {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* key NULL: ctx has it already */
 
 static ngx_int_t
 ngx_intuit_gcm_seal(EVP_CIPHER_CTX *ctx, const u_char *key,
@@ -421,7 +477,7 @@ ngx_intuit_gcm_seal(EVP_CIPHER_CTX *ctx, const u_char *key,
 
     /* the default nonce length of GCM is ours */
 
-    if (EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key,
+    if (EVP_EncryptInit_ex(ctx, key ? EVP_aes_256_gcm() : NULL, NULL, key,
                            sealed + NGX_INTUIT_SEAL_NONCE)
         != 1)
     {

@@ -31,7 +31,7 @@ typedef struct {
     u_char     key[NGX_INTUIT_KEY_LEN];
 } ngx_intuit_key_t;
 
-typedef struct ngx_intuit_digest_s  ngx_intuit_digest_t;
+typedef struct ngx_intuit_sealer_s  ngx_intuit_sealer_t;
 
 
 /* Fills buf with len random bytes.  NGX_OK, or NGX_ERROR: buf is zero. */
@@ -43,18 +43,6 @@ ngx_int_t ngx_intuit_random(u_char *buf, size_t len);
  */
 ngx_int_t ngx_intuit_hash(u_char out[NGX_INTUIT_HASH_LEN],
     const ngx_str_t *parts, ngx_uint_t n);
-
-/*
- * SHA-256 over 64 bytes that are always the same, the beginning filled up with
- * zeros, and a value: cheap for what is asked with each request, since the
- * first block is done beforehand.  beginning->len is 64 at most.  It lives as
- * long as the pool.  NULL: no memory.
- */
-ngx_intuit_digest_t *ngx_intuit_digest_create(ngx_pool_t *pool,
-    const ngx_str_t *beginning);
-
-ngx_int_t ngx_intuit_digest(ngx_intuit_digest_t *digest,
-    u_char out[NGX_INTUIT_HASH_LEN], const ngx_str_t *value);
 
 /* Plain SHA-256 of one string (PKCE, at_hash).  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_intuit_sha256(u_char out[NGX_INTUIT_HASH_LEN],
@@ -88,6 +76,22 @@ ngx_int_t ngx_intuit_key_parse(ngx_intuit_key_t *key, const ngx_str_t *text);
  */
 ngx_int_t ngx_intuit_seal(ngx_pool_t *pool, const ngx_intuit_key_t *key,
     const ngx_str_t *aad, const ngx_str_t *plain, ngx_str_t *sealed);
+
+/*
+ * The same with a key that was made ready, and random bytes that are fetched in
+ * advance: what anybody may ask for has to be cheap.  To be created before
+ * processes are forked, and used after that: no two have the same bytes.  It
+ * lives as long as the pool.  NULL: no memory.
+ */
+ngx_intuit_sealer_t *ngx_intuit_sealer_create(ngx_pool_t *pool,
+    const ngx_intuit_key_t *key);
+ngx_int_t ngx_intuit_sealer_seal(ngx_intuit_sealer_t *sealer,
+    ngx_pool_t *pool, const ngx_str_t *aad, const ngx_str_t *plain,
+    ngx_str_t *sealed);
+
+/* As ngx_intuit_random(), up to 1 KB. */
+ngx_int_t ngx_intuit_sealer_random(ngx_intuit_sealer_t *sealer, u_char *buf,
+    size_t len);
 
 /*
  * Opens what ngx_intuit_seal() made, with whichever of the n keys has the

@@ -17,13 +17,12 @@ typedef struct {
 } ngx_intuit_identity_t;
 
 
+static ngx_uint_t ngx_intuit_identity_begins(const ngx_str_t *name);
 static ngx_int_t ngx_intuit_identity_cmp(const ngx_str_t *name,
     const ngx_intuit_identity_t *id);
-static void ngx_intuit_trim(ngx_str_t *s);
-static void ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
-    ngx_str_t *value);
-static ngx_uint_t ngx_intuit_cookie_doomed(const ngx_str_t *text,
-    const ngx_str_t *name, const ngx_str_t *prefix);
+static ngx_inline void ngx_intuit_trim(ngx_str_t *s);
+static ngx_inline void ngx_intuit_cookie_pair(const ngx_str_t *text,
+    ngx_str_t *name, ngx_str_t *value);
 static ngx_uint_t ngx_intuit_same(const ngx_str_t *a, const char *lower);
 static void ngx_intuit_next_element(u_char **pos, u_char *last,
     u_char separator, ngx_str_t *element);
@@ -159,33 +158,27 @@ static const ngx_intuit_identity_t  ngx_intuit_identities[] = {
 };
 
 
-/* their first bytes, as the bits of a byte's value: c, o, r, t, x */
-
-static const uint32_t  ngx_intuit_identity_first[] = {
-    0, 0, 0x01148008, 0x01148008, 0, 0, 0, 0
-};
-
-
 ngx_int_t
 ngx_intuit_cookie_next(const ngx_str_t *header, size_t *pos, ngx_str_t *name,
     ngx_str_t *value)
 {
-    size_t     i;
-    ngx_str_t  text;
+    u_char     *end;
+    size_t      i;
+    ngx_str_t   text;
 
     for (i = *pos; i < header->len; /* void */ ) {
 
         text.data = header->data + i;
+        text.len = header->len - i;
 
-        while (i < header->len && header->data[i] != ';') {
+        end = memchr(text.data, ';', text.len);
+
+        if (end) {
+            text.len = end - text.data;
             i++;
         }
 
-        text.len = header->data + i - text.data;
-
-        if (i < header->len) {
-            i++;
-        }
+        i += text.len;
 
         ngx_intuit_trim(&text);
 
@@ -206,7 +199,7 @@ ngx_intuit_cookie_next(const ngx_str_t *header, size_t *pos, ngx_str_t *name,
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_trim(ngx_str_t *s)
 {
     while (s->len && ngx_intuit_is_blank(s->data[0])) {
@@ -220,30 +213,26 @@ ngx_intuit_trim(ngx_str_t *s)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
     ngx_str_t *value)
 {
-    size_t  i;
+    u_char  *p;
 
-    for (i = 0; i < text->len; i++) {
-        if (text->data[i] == '=') {
-            break;
-        }
-    }
+    p = text->len ? memchr(text->data, '=', text->len) : NULL;
 
     name->data = text->data;
 
-    if (i == text->len) {
+    if (p == NULL) {
         name->len = 0;
         *value = *text;
         return;
     }
 
-    name->len = i;
+    name->len = p - text->data;
 
-    value->data = text->data + i + 1;
-    value->len = text->len - i - 1;
+    value->data = p + 1;
+    value->len = text->len - name->len - 1;
 
     ngx_intuit_trim(name);
     ngx_intuit_trim(value);
@@ -251,11 +240,33 @@ ngx_intuit_cookie_pair(const ngx_str_t *text, ngx_str_t *name,
 
 
 ngx_uint_t
-ngx_intuit_cookie_strip(ngx_str_t *header, const ngx_str_t *name,
-    const ngx_str_t *prefix)
+ngx_intuit_cookie_named(const ngx_str_t *name,
+    const ngx_intuit_cookie_name_t *names, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (name->len >= names[i].name.len
+            && names[i].name.len
+            && (names[i].prefix || name->len == names[i].name.len)
+            && ngx_memcmp(name->data, names[i].name.data, names[i].name.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_intuit_cookie_strip(ngx_str_t *header,
+    const ngx_intuit_cookie_name_t *names, ngx_uint_t n)
 {
     u_char      *p, *last, *dst;
-    ngx_str_t    text;
+    ngx_str_t    text, pair, name, value;
     ngx_uint_t   kept, removed;
 
     if (header->len == 0) {
@@ -278,7 +289,12 @@ ngx_intuit_cookie_strip(ngx_str_t *header, const ngx_str_t *name,
 
         text.len = p - text.data;
 
-        if (ngx_intuit_cookie_doomed(&text, name, prefix)) {
+        pair = text;
+
+        ngx_intuit_trim(&pair);
+        ngx_intuit_cookie_pair(&pair, &name, &value);
+
+        if (ngx_intuit_cookie_named(&name, names, n)) {
             removed++;
 
         } else {
@@ -310,31 +326,6 @@ ngx_intuit_cookie_strip(ngx_str_t *header, const ngx_str_t *name,
     header->len = dst - header->data;
 
     return removed;
-}
-
-
-static ngx_uint_t
-ngx_intuit_cookie_doomed(const ngx_str_t *text, const ngx_str_t *name,
-    const ngx_str_t *prefix)
-{
-    ngx_str_t  pair, n, value;
-
-    pair = *text;
-
-    ngx_intuit_trim(&pair);
-    ngx_intuit_cookie_pair(&pair, &n, &value);
-
-    if (n.len == 0) {
-        return 0;
-    }
-
-    if (n.len == name->len && ngx_memcmp(n.data, name->data, n.len) == 0) {
-        return 1;
-    }
-
-    return (prefix->len != 0
-            && n.len >= prefix->len
-            && ngx_memcmp(n.data, prefix->data, prefix->len) == 0);
 }
 
 
@@ -469,10 +460,7 @@ ngx_intuit_identity_header(const ngx_str_t *name)
     ngx_int_t   rc;
     ngx_uint_t  low, high, middle;
 
-    if (name->len == 0
-        || !(ngx_intuit_identity_first[name->data[0] >> 5]
-             & (1U << (name->data[0] & 0x1f))))
-    {
+    if (ngx_intuit_header_plain(name) || !ngx_intuit_identity_begins(name)) {
         return 0;
     }
 
@@ -495,6 +483,41 @@ ngx_intuit_identity_header(const ngx_str_t *name)
         } else {
             low = middle + 1;
         }
+    }
+
+    return 0;
+}
+
+
+/* three bytes rule out nearly all that a browser sends */
+
+static ngx_uint_t
+ngx_intuit_identity_begins(const ngx_str_t *name)
+{
+    u_char  *p;
+
+    if (name->len < 3) {
+        return 0;
+    }
+
+    p = name->data;
+
+    switch (p[0] | 0x20) {
+
+    case 'x':
+        return ngx_intuit_fold(p[1]) == '-';
+
+    case 'c':
+        return (p[1] | 0x20) == 'f' && ngx_intuit_fold(p[2]) == '-';
+
+    case 'o':
+        return (p[1] | 0x20) == 'i' && (p[2] | 0x20) == 'd';
+
+    case 'r':
+        return (p[1] | 0x20) == 'e' && (p[2] | 0x20) == 'm';
+
+    case 't':
+        return (p[1] | 0x20) == 'a' && (p[2] | 0x20) == 'i';
     }
 
     return 0;

@@ -13,6 +13,13 @@
 #define NGX_INTUIT_RETRY_MAX  600      /* s that a Retry-After may ask for */
 
 
+/* cookies by name */
+typedef struct {
+    ngx_str_t     name;         /* empty: none */
+    ngx_uint_t    prefix;       /* 1: every name that begins so */
+} ngx_intuit_cookie_name_t;
+
+
 /*
  * Walks the pairs of one Cookie header value.  *pos starts at 0 and is moved.
  * Pairs are separated by ";" only; blanks around name and value are dropped;
@@ -24,14 +31,18 @@
 ngx_int_t ngx_intuit_cookie_next(const ngx_str_t *header, size_t *pos,
     ngx_str_t *name, ngx_str_t *value);
 
+/* 1: one of n names; 0: none.  An empty name never is. */
+ngx_uint_t ngx_intuit_cookie_named(const ngx_str_t *name,
+    const ngx_intuit_cookie_name_t *names, ngx_uint_t n);
+
 /*
- * Removes every pair whose name is exactly `name`, or begins with `prefix`
- * when prefix->len != 0, and leaves all other bytes as they were, but for
- * the separator of the removed pair.  A nameless pair is never removed.
- * Works in place: *header gets shorter.  Returns the number of pairs removed.
+ * Removes every pair whose name is one of n, and leaves all other bytes as
+ * they were, but for the separator of the removed pair.  A nameless pair is
+ * never removed.  Works in place: *header gets shorter.  Returns the number of
+ * pairs removed.
  */
-ngx_uint_t ngx_intuit_cookie_strip(ngx_str_t *header, const ngx_str_t *name,
-    const ngx_str_t *prefix);
+ngx_uint_t ngx_intuit_cookie_strip(ngx_str_t *header,
+    const ngx_intuit_cookie_name_t *names, ngx_uint_t n);
 
 /*
  * Does the Accept value admit this media type ("text/html") by name?
@@ -76,6 +87,23 @@ time_t ngx_intuit_retry_after(const ngx_str_t *value, time_t now);
  * empty. */
 void ngx_intuit_log_safe(ngx_pool_t *pool, const ngx_str_t *s, size_t max,
     ngx_str_t *out);
+
+
+/*
+ * 1: by its first letter the name is no identity header's, nor Authorization or
+ * Cookie; 0: it may be.  For nearly all headers no more has to be looked at.
+ */
+static ngx_inline ngx_uint_t
+ngx_intuit_header_plain(const ngx_str_t *name)
+{
+    static const uint32_t  others = ~(1U << ('a' - '`') | 1U << ('c' - '`')
+                                      | 1U << ('o' - '`') | 1U << ('r' - '`')
+                                      | 1U << ('t' - '`') | 1U << ('x' - '`'));
+
+    return name->len == 0
+           || name->data[0] < 'A'
+           || (others >> (name->data[0] & 0x1f) & 1);
+}
 
 
 #endif /* _NGX_INTUIT_HEADER_H_INCLUDED_ */

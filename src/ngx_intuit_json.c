@@ -13,9 +13,6 @@
 /* the whole numbers that a double holds exactly */
 #define NGX_INTUIT_JSON_WHOLE    ((int64_t) 1 << 53)
 
-/* one byte of text becomes at most "\u001f" */
-#define NGX_INTUIT_JSON_ESCAPE   6
-
 /* a number as text: sign and 19 digits */
 #define NGX_INTUIT_JSON_NUMBER   (sizeof("-9223372036854775808") - 1)
 
@@ -36,6 +33,7 @@ static ngx_int_t ngx_intuit_json_text(ngx_pool_t *pool, const json_t *value,
     ngx_str_t *text);
 static ngx_int_t ngx_intuit_json_write(ngx_pool_t *pool, const json_t *value,
     size_t flags, ngx_str_t *text);
+static ngx_inline ngx_uint_t ngx_intuit_json_plain(u_char c);
 static size_t ngx_intuit_json_escape_one(u_char *dst, const u_char **p,
     const u_char *last);
 
@@ -664,6 +662,13 @@ ngx_intuit_json_escaped_len(const ngx_str_t *s)
     last = p + s->len;
 
     while (p < last) {
+
+        if (ngx_intuit_json_plain(*p)) {
+            p++;
+            len++;
+            continue;
+        }
+
         len += ngx_intuit_json_escape_one(buf, &p, last);
     }
 
@@ -680,10 +685,27 @@ ngx_intuit_json_escape(u_char *dst, const ngx_str_t *s)
     last = p + s->len;
 
     while (p < last) {
+
+        if (ngx_intuit_json_plain(*p)) {
+            *dst++ = *p++;
+            continue;
+        }
+
         dst += ngx_intuit_json_escape_one(dst, &p, last);
     }
 
     return dst;
+}
+
+
+/* nearly all are: letters, digits, blanks */
+
+static ngx_inline ngx_uint_t
+ngx_intuit_json_plain(u_char c)
+{
+    return c >= '?' ? (c < 0x7f && c != '\\')
+                    : (c >= ' ' && c != '"' && c != '&' && c != '<'
+                       && c != '>');
 }
 
 

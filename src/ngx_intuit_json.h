@@ -20,6 +20,9 @@
 #define NGX_INTUIT_JSON_DEPTH    32
 #define NGX_INTUIT_JSON_VALUES   4096
 
+/* one byte of text becomes at most "\u001f" */
+#define NGX_INTUIT_JSON_ESCAPE   6
+
 
 typedef struct ngx_intuit_json_s  ngx_intuit_json_t;   /* a jansson value */
 

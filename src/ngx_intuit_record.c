@@ -3,9 +3,12 @@
  *
  *   version (1 byte), kind (1 byte), then the structure's members in their
  *   order: times as 8 bytes (two's complement), flags as one byte, strings as
- *   2 bytes of length and the text, all numbers in network byte order
+ *   2 bytes of length and the text, all numbers in network byte order; a pair
+ *   of tokens is preceded by a flag, and 0 stands for an empty one
  *
- * A change of any record's layout needs a new version.
+ * A change of any record's layout needs a new version.  The last one is read
+ * as well: files of connections outlive an upgrade.  It has no flag before a
+ * pair.
  */
 
 #include <ngx_config.h>
@@ -13,13 +16,15 @@
 #include "ngx_intuit_record.h"
 
 
-#define NGX_INTUIT_RECORD_VERSION       3
+#define NGX_INTUIT_RECORD_VERSION       4
+#define NGX_INTUIT_RECORD_LAST          3
 
 #define NGX_INTUIT_RECORD_CONNECTION    'C'
 #define NGX_INTUIT_RECORD_SESSION       'S'
 #define NGX_INTUIT_RECORD_LOGIN         'L'
 
 #define NGX_INTUIT_RECORD_STRING_MAX    65535
+#define NGX_INTUIT_RECORD_TIME_LEN      8
 
 
 /*
@@ -37,6 +42,7 @@ typedef struct {
     u_char       *pos;
     u_char       *last;
     ngx_uint_t    failed;
+    ngx_uint_t    version;
 } ngx_intuit_reader_t;
 
 typedef void (*ngx_intuit_record_write_pt)(ngx_intuit_writer_t *w,
@@ -53,23 +59,32 @@ static void ngx_intuit_write_login(ngx_intuit_writer_t *w,
     const void *record);
 static void ngx_intuit_write_pair(ngx_intuit_writer_t *w,
     const ngx_intuit_pair_t *pair);
+static ngx_uint_t ngx_intuit_no_pair(const ngx_intuit_pair_t *pair);
 static void ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind);
 static void ngx_intuit_write_bytes(ngx_intuit_writer_t *w, const u_char *p,
     size_t len);
 static void ngx_intuit_write_time(ngx_intuit_writer_t *w, time_t t);
 static void ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s);
 
-static void ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in,
-    u_char kind);
-static ngx_int_t ngx_intuit_read_end(ngx_intuit_reader_t *r);
-static void ngx_intuit_read_pair(ngx_intuit_reader_t *r,
+static ngx_inline void ngx_intuit_read_head(ngx_intuit_reader_t *r,
+    const ngx_str_t *in, u_char kind);
+static ngx_inline ngx_int_t ngx_intuit_read_end(ngx_intuit_reader_t *r);
+static ngx_inline void ngx_intuit_read_some(ngx_intuit_reader_t *r,
     ngx_intuit_pair_t *pair);
-static u_char *ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len);
+static void ngx_intuit_read_pair(ngx_intuit_reader_t *reader,
+    ngx_intuit_pair_t *pair);
+static ngx_inline void ngx_intuit_read_fail(ngx_intuit_reader_t *r);
+static ngx_inline u_char *ngx_intuit_read_bytes(ngx_intuit_reader_t *r,
+    size_t len);
 static void ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst,
     size_t len);
-static void ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag);
-static void ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t);
-static void ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s);
+static ngx_inline void ngx_intuit_read_flag(ngx_intuit_reader_t *r,
+    ngx_uint_t *flag);
+static ngx_inline void ngx_intuit_read_time(ngx_intuit_reader_t *r,
+    time_t *t);
+static ngx_inline time_t ngx_intuit_record_time(u_char **pos);
+static ngx_inline void ngx_intuit_read_str(ngx_intuit_reader_t *r,
+    ngx_str_t *s);
 
 
 ngx_int_t
@@ -190,6 +205,16 @@ ngx_intuit_write_login(ngx_intuit_writer_t *w, const void *record)
 static void
 ngx_intuit_write_pair(ngx_intuit_writer_t *w, const ngx_intuit_pair_t *pair)
 {
+    u_char  some;
+
+    some = !ngx_intuit_no_pair(pair);
+
+    ngx_intuit_write_bytes(w, &some, 1);
+
+    if (!some) {
+        return;
+    }
+
     ngx_intuit_write_str(w, &pair->access_token);
     ngx_intuit_write_str(w, &pair->refresh_token);
     ngx_intuit_write_str(w, &pair->scope);
@@ -199,6 +224,21 @@ ngx_intuit_write_pair(ngx_intuit_writer_t *w, const ngx_intuit_pair_t *pair)
     ngx_intuit_write_time(w, pair->expires);
     ngx_intuit_write_time(w, pair->refresh_expires);
     ngx_intuit_write_time(w, pair->hard_expires);
+}
+
+
+static ngx_uint_t
+ngx_intuit_no_pair(const ngx_intuit_pair_t *pair)
+{
+    return pair->access_token.len == 0
+           && pair->refresh_token.len == 0
+           && pair->scope.len == 0
+           && pair->sub.len == 0
+           && pair->issued == 0
+           && pair->refreshed == 0
+           && pair->expires == 0
+           && pair->refresh_expires == 0
+           && pair->hard_expires == 0;
 }
 
 
@@ -266,14 +306,12 @@ ngx_intuit_connection_decode(const ngx_str_t *in, ngx_intuit_connection_t *c)
 {
     ngx_intuit_reader_t  r;
 
-    ngx_memzero(c, sizeof(ngx_intuit_connection_t));
-
     ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_CONNECTION);
     ngx_intuit_read_str(&r, &c->realm);
     ngx_intuit_read_str(&r, &c->company);
-    ngx_intuit_read_pair(&r, &c->current);
-    ngx_intuit_read_pair(&r, &c->spare);
-    ngx_intuit_read_pair(&r, &c->arrived);
+    ngx_intuit_read_some(&r, &c->current);
+    ngx_intuit_read_some(&r, &c->spare);
+    ngx_intuit_read_some(&r, &c->arrived);
     ngx_intuit_read_str(&r, &c->renews);
     ngx_intuit_read_flag(&r, &c->dead);
     ngx_intuit_read_time(&r, &c->retry_at);
@@ -291,8 +329,6 @@ ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
 {
     ngx_intuit_reader_t  r;
 
-    ngx_memzero(s, sizeof(ngx_intuit_session_t));
-
     ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_SESSION);
     ngx_intuit_read_time(&r, &s->created);
     ngx_intuit_read_time(&r, &s->expires);
@@ -302,7 +338,7 @@ ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
     ngx_intuit_read_str(&r, &s->claims);
     ngx_intuit_read_str(&r, &s->userinfo);
     ngx_intuit_read_str(&r, &s->id_token);
-    ngx_intuit_read_pair(&r, &s->own);
+    ngx_intuit_read_some(&r, &s->own);
     ngx_intuit_read_str(&r, &s->login);
 
     return ngx_intuit_read_end(&r);
@@ -328,11 +364,13 @@ ngx_intuit_login_decode(const ngx_str_t *in, ngx_intuit_login_t *l)
 
 
 /*
- * A reader that has failed stays failed and reads nothing more: the decoders
- * look once, at the end.
+ * A reader that has failed is at its end and stays there, so that nothing more
+ * can be read, not even an empty string: the decoders look once, at the end.
+ * They copy the reader into a variable of their own, which compilers keep in
+ * registers: records are read with each request.
  */
 
-static void
+static ngx_inline void
 ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
 {
     u_char  *p;
@@ -340,16 +378,25 @@ ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
     r->pos = in->data;
     r->last = in->len ? in->data + in->len : in->data;
     r->failed = 0;
+    r->version = 0;
 
     p = ngx_intuit_read_bytes(r, 2);
 
-    if (p != NULL && (p[0] != NGX_INTUIT_RECORD_VERSION || p[1] != kind)) {
-        r->failed = 1;
+    if (p == NULL) {
+        return;
+    }
+
+    r->version = p[0];
+
+    if ((p[0] != NGX_INTUIT_RECORD_VERSION && p[0] != NGX_INTUIT_RECORD_LAST)
+        || p[1] != kind)
+    {
+        ngx_intuit_read_fail(r);
     }
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_intuit_read_end(ngx_intuit_reader_t *r)
 {
     return (r->failed || r->pos != r->last) ? NGX_DECLINED : NGX_OK;
@@ -357,27 +404,68 @@ ngx_intuit_read_end(ngx_intuit_reader_t *r)
 
 
 static void
-ngx_intuit_read_pair(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
+ngx_intuit_read_pair(ngx_intuit_reader_t *reader, ngx_intuit_pair_t *pair)
 {
-    ngx_intuit_read_str(r, &pair->access_token);
-    ngx_intuit_read_str(r, &pair->refresh_token);
-    ngx_intuit_read_str(r, &pair->scope);
-    ngx_intuit_read_str(r, &pair->sub);
-    ngx_intuit_read_time(r, &pair->issued);
-    ngx_intuit_read_time(r, &pair->refreshed);
-    ngx_intuit_read_time(r, &pair->expires);
-    ngx_intuit_read_time(r, &pair->refresh_expires);
-    ngx_intuit_read_time(r, &pair->hard_expires);
+    u_char               *p;
+    ngx_uint_t            some;
+    ngx_intuit_reader_t   r;
+
+    r = *reader;
+    some = 1;
+
+    if (r.version != NGX_INTUIT_RECORD_LAST) {
+        ngx_intuit_read_flag(&r, &some);
+    }
+
+    ngx_intuit_read_str(&r, &pair->access_token);
+    ngx_intuit_read_str(&r, &pair->refresh_token);
+    ngx_intuit_read_str(&r, &pair->scope);
+    ngx_intuit_read_str(&r, &pair->sub);
+
+    p = ngx_intuit_read_bytes(&r, 5 * NGX_INTUIT_RECORD_TIME_LEN);
+
+    if (p != NULL) {
+        pair->issued = ngx_intuit_record_time(&p);
+        pair->refreshed = ngx_intuit_record_time(&p);
+        pair->expires = ngx_intuit_record_time(&p);
+        pair->refresh_expires = ngx_intuit_record_time(&p);
+        pair->hard_expires = ngx_intuit_record_time(&p);
+    }
+
+    *reader = r;
 }
 
 
-static u_char *
+static ngx_inline void
+ngx_intuit_read_some(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
+{
+    if (r->pos != r->last && *r->pos == 0
+        && r->version != NGX_INTUIT_RECORD_LAST)
+    {
+        r->pos++;
+        ngx_memzero(pair, sizeof(ngx_intuit_pair_t));
+        return;
+    }
+
+    ngx_intuit_read_pair(r, pair);
+}
+
+
+static ngx_inline void
+ngx_intuit_read_fail(ngx_intuit_reader_t *r)
+{
+    r->failed = 1;
+    r->pos = r->last;
+}
+
+
+static ngx_inline u_char *
 ngx_intuit_read_bytes(ngx_intuit_reader_t *r, size_t len)
 {
     u_char  *p;
 
-    if (r->failed || (size_t) (r->last - r->pos) < len) {
-        r->failed = 1;
+    if ((size_t) (r->last - r->pos) < len) {
+        ngx_intuit_read_fail(r);
         return NULL;
     }
 
@@ -401,19 +489,15 @@ ngx_intuit_read_copy(ngx_intuit_reader_t *r, u_char *dst, size_t len)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
 {
     u_char  *p;
 
     p = ngx_intuit_read_bytes(r, 1);
 
-    if (p == NULL) {
-        return;
-    }
-
-    if (*p > 1) {
-        r->failed = 1;
+    if (p == NULL || *p > 1) {
+        ngx_intuit_read_fail(r);
         return;
     }
 
@@ -421,49 +505,59 @@ ngx_intuit_read_flag(ngx_intuit_reader_t *r, ngx_uint_t *flag)
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
+{
+    u_char  *p;
+
+    p = ngx_intuit_read_bytes(r, NGX_INTUIT_RECORD_TIME_LEN);
+
+    if (p != NULL) {
+        *t = ngx_intuit_record_time(&p);
+    }
+}
+
+
+/* compilers make one load of this */
+
+static ngx_inline time_t
+ngx_intuit_record_time(u_char **pos)
 {
     u_char    *p;
     uint64_t   n;
 
-    p = ngx_intuit_read_bytes(r, 8);
-
-    if (p == NULL) {
-        return;
-    }
-
-    /* compilers make one load of this, and there are many times in a record */
+    p = *pos;
+    *pos = p + NGX_INTUIT_RECORD_TIME_LEN;
 
     n = (uint64_t) p[0] << 56 | (uint64_t) p[1] << 48
         | (uint64_t) p[2] << 40 | (uint64_t) p[3] << 32
         | (uint64_t) p[4] << 24 | (uint64_t) p[5] << 16
         | (uint64_t) p[6] << 8 | (uint64_t) p[7];
 
-    *t = (time_t) (int64_t) n;
+    return (time_t) (int64_t) n;
 }
 
 
-static void
+static ngx_inline void
 ngx_intuit_read_str(ngx_intuit_reader_t *r, ngx_str_t *s)
 {
     u_char  *p;
-    size_t   len;
+    size_t   len, left;
 
-    p = ngx_intuit_read_bytes(r, 2);
+    p = r->pos;
+    left = r->last - p;
 
-    if (p == NULL) {
-        return;
+    if (left >= 2) {
+        len = ((size_t) p[0] << 8) | p[1];
+
+        if (left - 2 >= len) {
+            s->data = p + 2;
+            s->len = len;
+            r->pos = p + 2 + len;
+            return;
+        }
     }
 
-    len = ((size_t) p[0] << 8) | p[1];
-
-    p = ngx_intuit_read_bytes(r, len);
-
-    if (p == NULL) {
-        return;
-    }
-
-    s->data = p;
-    s->len = len;
+    ngx_str_null(s);
+    ngx_intuit_read_fail(r);
 }

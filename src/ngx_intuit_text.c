@@ -280,3 +280,62 @@ ngx_intuit_text_end(ngx_intuit_text_t *t, ngx_str_t *s)
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_intuit_template_make(ngx_intuit_template_t *t, const ngx_str_t *text,
+    const ngx_str_t *values, ngx_uint_t n)
+{
+    size_t      at;
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        for (at = 0; at + values[i].len <= text->len; at++) {
+
+            if (values[i].len == 0
+                || ngx_memcmp(text->data + at, values[i].data, values[i].len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (at + values[i].len > text->len) {
+            return NGX_DECLINED;
+        }
+
+        t->at[i] = at;
+        t->len[i] = values[i].len;
+    }
+
+    t->n = n;
+    t->text = *text;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_intuit_template_fill(const ngx_intuit_template_t *t, ngx_pool_t *pool,
+    const ngx_str_t *values, ngx_str_t *out)
+{
+    ngx_uint_t  i;
+
+    out->len = t->text.len;
+    out->data = ngx_pnalloc(pool, out->len);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(out->data, t->text.data, out->len);
+
+    for (i = 0; i < t->n; i++) {
+
+        if (t->len[i]) {
+            ngx_memcpy(out->data + t->at[i], values[i].data, t->len[i]);
+        }
+    }
+
+    return NGX_OK;
+}

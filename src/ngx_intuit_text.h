@@ -22,6 +22,15 @@ typedef struct {
     unsigned     comma:1;       /* JSON: something stands before */
 } ngx_intuit_text_t;
 
+#define NGX_INTUIT_TEMPLATE_MAX  3
+
+typedef struct {
+    ngx_str_t      text;       /* data NULL: not made yet */
+    ngx_uint_t     n;
+    size_t         at[NGX_INTUIT_TEMPLATE_MAX];
+    size_t         len[NGX_INTUIT_TEMPLATE_MAX];
+} ngx_intuit_template_t;
+
 
 /* Begins an empty text in pool. */
 void ngx_intuit_text_init(ngx_intuit_text_t *t, ngx_pool_t *pool);
@@ -59,6 +68,19 @@ void ngx_intuit_text_label(ngx_intuit_text_t *t, const ngx_str_t *value);
 
 /* NGX_OK, and *s the text; NGX_ERROR: there was no memory for it. */
 ngx_int_t ngx_intuit_text_end(ngx_intuit_text_t *t, ngx_str_t *s);
+
+/*
+ * The same text again and again, with other values in it: made of one that has
+ * some, n of NGX_INTUIT_TEMPLATE_MAX at most (empty: none), each of which is
+ * found there once.  The text is not copied.  NGX_OK, or NGX_DECLINED: one is
+ * not found.
+ */
+ngx_int_t ngx_intuit_template_make(ngx_intuit_template_t *t,
+    const ngx_str_t *text, const ngx_str_t *values, ngx_uint_t n);
+
+/* With these values, as long as the first ones were.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_intuit_template_fill(const ngx_intuit_template_t *t,
+    ngx_pool_t *pool, const ngx_str_t *values, ngx_str_t *out);
 
 
 #endif /* _NGX_INTUIT_TEXT_H_INCLUDED_ */

@@ -4,6 +4,8 @@
 # waits for the name server, if that answers, and goes to the new one; if not,
 # the old address is used at once from then on.  A short while after the end of
 # an address nobody waits.  The wall clock counts.
+#
+# Rows: F-NET-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

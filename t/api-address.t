@@ -4,6 +4,8 @@
 # reload: no call fails when it changes, nor when one of several dies.  While
 # the name servers are down, the old addresses stay in use; without any, calls
 # say 503, nothing is sent, and they heal by themselves.
+#
+# Rows: F-NET-01 F-NET-09
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

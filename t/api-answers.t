@@ -2,6 +2,8 @@
 
 # What Intuit's API answers is passed on as it is, redirects and errors among
 # it, but no cookie of ours; and bodies go there as they came.
+#
+# Rows: BF-04 BF-11 BF-13 NGX-B1 NGX-P3
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # A page of another site can make a browser send requests with our cookie.
 # intuit_proxy refuses those that could change something, by Sec-Fetch-Site or
 # else by Origin, and sends nothing.
+#
+# Rows: BF-05 BF-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,7 +3,8 @@
 # The promise: what Intuit's API says in an error is recognised in all of its
 # three shapes: the code is in $intuit_fault_code, and each failure is one line
 # in the log with Intuit's transaction id, at a level that fits.  The client gets
-# the answer as it came, but for a token's handle in a 401.  A mix-up of sandbox
+# the answer as it came, but for a token's handle in a 401, and a 401 that cannot
+# be looked through.  A mix-up of sandbox
 # and production is said to be one, and costs no refresh.
 # The attack: a token's handle in a log; an answer of 200 that is tampered with;
 # a fault that writes lines of its own into the log.
@@ -171,9 +172,28 @@ my ($r) = answered({ status => 200, body => $text });
 is($r->body, $text, 'an answer of 200 is nobody\'s to change');
 ($r) = answered({ status => 400, body => $text });
 is($r->body, $text, '... nor one that is about the books');
-($r) = answered({ status => 401, body => $text, gzip => \1 },
-    headers => { 'Accept-Encoding' => 'gzip' });
-is($r->header('Content-Encoding'), 'gzip', '... nor one that is compressed');
+for my $case ([ 'is compressed', { body => $text, gzip => \1 } ],
+    [ 'is long', { body => $text . ' ' x 20_000 } ],
+    [ 'is long, and in chunks', { body => ' ' x 20_000 . $text,
+        chunked => \1 } ],
+    [ 'is cut', { body => $text, close_after => length($text) - 10 } ])
+{
+    my ($name, $action) = @$case;
+
+    for my $method ('POST', 'GET') {
+        ($r, my $access) = answered({ status => 401, %$action },
+            method => $method, headers => { 'Accept-Encoding' => 'gzip' });
+
+        is($r->status, 401, "a 401 that $name, $method");
+        unlike($r->raw, qr/exampleHandle/i, '... does not get to the client');
+        next if !$r->complete;
+
+        is($r->header('Content-Encoding'), undef, '... but in clear text');
+        is($r->json->{error}, 'api_refused', '... that it was refused');
+        is($r->json->{intuit_tid}, tid(), '... with the transaction id');
+        like($access, qr/^401 .* tid="\Q@{[tid()]}"/, '... in a variable, too');
+    }
+}
 
 my ($one, undef, @lines) = answered({ status => 400, json => { Fault => { Error =>
     [ { code => "1\n2\"", Message => "x\r\n2026/01/01 [info] forged",

@@ -5,6 +5,8 @@
 # never sent twice, whatever proxy_next_upstream says elsewhere, unless it has
 # a requestid, by which Intuit knows it again.  An answer that nobody asked for
 # closes its connection, and is nobody's.
+#
+# Rows: F-NET-07 F-NET-08
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # A connection is verified for one set of certificates: it serves no provider
 # that trusts others.  Nothing of the client's own hop gets to Intuit, whatever
 # "Connection" it sends.
+#
+# Rows: NGX-H4
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

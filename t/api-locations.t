@@ -6,6 +6,8 @@
 # answer can send nginx anywhere else.
 # The attack: "..", "//" and escapes in a place that another location has let
 # through; X-Accel-Redirect to an internal location; a client's own Host.
+#
+# Rows: BF-04 NGX-N3 NGX-I2
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

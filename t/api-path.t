@@ -3,6 +3,8 @@
 # intuit_proxy calls Intuit's API for the session's own company and for no
 # other, and on paths only that nginx and Intuit read alike: what one of them
 # would take for another path is refused and not sent.
+#
+# Rows: BF-04 NGX-N1
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

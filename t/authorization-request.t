@@ -4,6 +4,8 @@
 # with a state, a nonce and a PKCE challenge that are new each time.  Neither
 # the page's address nor the client's headers have any influence on it, and no
 # cache keeps it.
+#
+# Rows: AZ-01 AZ-02 AZ-03 AZ-04 AZ-05 AZ-07 AZ-08 AZ-09 NGX-H5 LES-14
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -15,6 +15,7 @@ use JSON::PP ();
 use Bench::Apache;
 use Bench::Contenders;
 use Bench::Figures;
+use Bench::Goals;
 use Bench::Instructions;
 use Bench::Report;
 
@@ -24,6 +25,25 @@ my $t = Test::Intuit->new(sim => 0);
 my %F = map { $_ => Bench::Figures->can($_) } qw(median medians ratios order
     wrk stub_status agree schedstat pss annotate per_request above
     summary thousands table);
+
+
+# -- goals --------------------------------------------------------------------
+
+my @round = map { { rate => 1000 * $_, cpu => 50 } } 1 .. 3;
+my @goals = Bench::Goals::rows({
+    pinned => { data => { limit => \@round, 'limit-again' => \@round,
+        'signed-in' => [ map { { rate => 980 * $_, cpu => 50.5 } } 1 .. 3 ] } },
+    store => { data => { sessions => 1000000, lookup_few_ir => 2000,
+        lookup_many_ir => 2100, cost => 512, own_cost => 2049 } },
+    reload => { data => { sessions => 1000000,
+        plain => { failed => 1, p99 => 3000, quiet_p99 => 2000 },
+        ours => { failed => 1, p99 => 14000, quiet_p99 => 2000 } } },
+});
+
+is(join(' ', map { $_->[3] ? 'yes' : 'no' } @goals),
+    'no yes yes yes no yes no', 'goals are met or not');
+is($goals[0][2], '0.980', '... by what was measured');
+is_deeply([ Bench::Goals::rows({}) ], [], '... and of nothing there are none');
 
 
 # -- sums ---------------------------------------------------------------------

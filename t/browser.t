@@ -2,6 +2,8 @@
 
 # The login in a real browser: its cookies, its rules of SameSite, its reading
 # of redirects and of our pages' policy are what counts in the end.
+#
+# Rows: CK-01 CK-04 NGX-OR LES-06 LES-23
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # An exchange goes on when its client has left.  Whoever starts many and
 # leaves at once, with invented codes, must not hold all connections of a
 # worker while Intuit is slow: there are others that it serves.
+#
+# Rows: F-PRC-05
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

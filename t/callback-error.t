@@ -3,6 +3,8 @@
 # Intuit's refusal ends the attempt with a page: no token request, no session,
 # and a way back.  What the address says about the error is an attacker's text
 # and reaches neither page nor log as it is.
+#
+# Rows: CB-04 LES-09
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # An attempt ends with login_timeout: a callback that comes later, be it the
 # first or one that worked before, sends no code anywhere and signs nobody in,
 # also where the browser has kept the cookie.
+#
+# Rows: CB-01 CB-16 CK-10
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

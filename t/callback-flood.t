@@ -3,6 +3,8 @@
 # A callback that is repeated brings a session each time, for a minute.  Who
 # repeats it for ever must not fill the zone: it would drive out everybody
 # else's sessions, which are the ones idle longest.
+#
+# Rows: F-ABU-03 F-ABU-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

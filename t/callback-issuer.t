@@ -3,6 +3,8 @@
 # The issuer in the callback (RFC 9207) says which server answered, against
 # mix-up attacks: it has to be there when the discovery document promises it,
 # and whenever it is there it has to be the issuer's, byte by byte.
+#
+# Rows: CB-03 CB-06 LES-11
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

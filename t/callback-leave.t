@@ -4,6 +4,8 @@
 # lost network, HTTP/1 or HTTP/2 - loses nothing: the exchange is completed
 # once, its outcome is kept, and the same callback brings the session later.
 # Nothing that the client held is touched after it has gone.
+#
+# Rows: CB-02 NGX-P2 NGX-R1 NGX-W1 F-ABU-09
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -2,6 +2,8 @@
 
 # A callback that core itself refuses, before any phase has run, leaves no
 # code and no state in access_log either.
+#
+# Rows: CB-10 NGX-H2 NGX-C1
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The callback is a GET that a user makes.  Whatever comes by another method,
 # or ahead of the user, is refused and does not use up the code: link
 # scanners, prefetching browsers, and a form posted from another site.
+#
+# Rows: CB-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

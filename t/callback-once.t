@@ -4,6 +4,8 @@
 # arrives (reload, double click, a browser that retries).  Each delivery that
 # has the attempt's cookie gets a session of its own; one without it gets
 # nothing but the way to where its session already is.
+#
+# Rows: CB-02 CB-16 TK-12 NGX-W3 F-OP-20
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

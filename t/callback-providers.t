@@ -3,6 +3,8 @@
 # A code goes to the provider that its login was begun with, and to no other
 # (RFC 9700, section 4.4): the state of one provider means nothing at the
 # callback of another, and where two share a callback, the attempt decides.
+#
+# Rows: CB-08 CK-10 LES-36
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

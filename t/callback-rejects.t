@@ -5,6 +5,9 @@
 # the address says is not shown.  The attacks: a made-up, old, stolen or
 # altered state, the attacker's own code and state in the victim's browser,
 # repeated arguments, tokens in the address, codes and realms of any form.
+#
+# Rows: AZ-02 AZ-08 CB-01 CB-03 CB-05 CB-09 CB-10 CB-11 CB-12 CB-13 LES-11
+#       LES-22
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # Intuit compares "client_id:client_secret" as it stands in Authorization: Basic, and not
 # form-encoded first, as RFC 6749 has it.  So whatever a secret is made of gets there byte
 # for byte, from a file and from nginx.conf, to each endpoint that wants it.
+#
+# Rows: TK-02 TK-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

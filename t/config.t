@@ -3,6 +3,8 @@
 # What cannot work fails "nginx -t", with one line that names the directive
 # and says what to do: a configuration that starts and then lets everybody
 # in, or nobody, is the most expensive kind.
+#
+# Rows: AZ-01 TK-04 CK-11 NGX-S1 F-DSK-04 F-DSK-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

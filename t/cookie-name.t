@@ -2,6 +2,8 @@
 
 # Two providers that people sign in with in one server must not share a
 # cookie: each login would end the other one's session, over and over.
+#
+# Rows: LES-36
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,9 @@
 # that are broken, forged, doubled or nearly right, and whatever else looks
 # like a credential, never get a page, never reach the application, and never
 # harm a worker.
+#
+# Rows: CB-11 CK-05 CK-06 CK-07 NGX-H5 NGX-H6 LES-03 LES-04 LES-12 LES-13
+#       LES-14 LES-15 LES-20 LES-28 F-ABU-01 F-ABU-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # Every login ends.  nginx's own read timeout starts again with every byte, so
 # an answer that drips would hold a browser for hours: the job has one total
 # deadline.  Meanwhile nobody else notices, and afterwards nothing is stuck.
+#
+# Rows: NGX-W2 F-NET-04 F-NET-05 F-NET-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

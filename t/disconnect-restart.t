@@ -116,6 +116,18 @@ $t->start;
 is(refused(), 'reconnect_required', 'nor after a restart');
 is($t->sim->count(kind => 'api'), 0, 'Intuit never saw them');
 
+# Intuit is back after so long a time that it knows the access tokens no more
+
+my @pairs = $t->sim->tokens;
+my ($late) = grep { $_->{refresh_state} eq 'current' } reverse @pairs;
+is($late->{state}, 'active', 'they live at Intuit');
+$t->sim->reset('scripts');
+$t->sim->script(map { { kind => 'revoke', times => -1, match => { body =>
+    $_->{access_token} }, action => { status => 400, body => '' } } } @pairs);
+ok($t->wait_until(sub { grep { $_->{refresh_token} eq $late->{refresh_token}
+    && $_->{state} eq 'revoked' } $t->sim->tokens }, 90),
+    '... until Intuit takes revocations again');
+
 done_testing();
 
 

@@ -3,6 +3,8 @@
 # intuit_disconnect forgets a company at once and in any case, and revokes its
 # tokens at Intuit: also later, when Intuit is down now.  A page of another
 # site, a GET, or a body that can be read in two ways disconnects nobody.
+#
+# Rows: TK-13 TK-14 BF-05 F-OP-19
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

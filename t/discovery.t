@@ -5,6 +5,8 @@
 # the client secret or the browser over plain http, or that is none, is
 # refused.  Intuit's own environments have their endpoints built in: nobody
 # waits for a document there.
+#
+# Rows: DI-01 F-NET-02 F-OP-18
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # An operator may put own pages in place of ours with error_page, as for any
 # other status of nginx: the page is sent, with the status, and what it may
 # need is in variables.
+#
+# Rows: NGX-I5
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # Our own URIs are open to everybody, but nothing behind them is: an
 # error_page that leads from a refused callback to a protected location must
 # meet the same gate as a direct request.
+#
+# Rows: NGX-I1 NGX-I5
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

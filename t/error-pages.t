@@ -3,6 +3,8 @@
 # A failure is a page for browsers and JSON for programs, with the same fields
 # in both and in one line of the log.  The page runs and loads nothing, and
 # nothing that a stranger sent stands in it unescaped.
+#
+# Rows: AZ-08 CB-04 CB-10 BF-01 BF-12 NGX-B3 LES-09 F-OP-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

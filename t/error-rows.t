@@ -18,7 +18,7 @@ my %status = (
     BAD_REQUEST => 400, UNAUTHORIZED => 401, FORBIDDEN => 403,
     NOT_ALLOWED => 405, TOO_MANY_REQUESTS => 429,
     INTERNAL_SERVER_ERROR => 500, BAD_GATEWAY => 502,
-    SERVICE_UNAVAILABLE => 503,
+    SERVICE_UNAVAILABLE => 503, GATEWAY_TIME_OUT => 504,
 );
 
 # how a sentence begins, or goes on, that tells somebody to do something

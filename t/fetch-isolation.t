@@ -4,6 +4,8 @@
 # request (headers, cookies, ranges, body, encodings) and nothing of the
 # operator's server (headers to set, error pages, limits, guards) gets into
 # them, and no header of Intuit's answers steers nginx or reaches the browser.
+#
+# Rows: TK-01 TK-03 TK-10 UI-02 NGX-R6
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

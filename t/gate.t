@@ -4,6 +4,9 @@
 # spellings of the path, rewrites, try_files, index, named and regex
 # locations, limit_except.  And our own URIs are served wherever the provider
 # is used, whatever else the server says.
+#
+# Rows: NGX-N1 NGX-N2 NGX-N3 NGX-I3 NGX-H6 NGX-B2 NGX-B3 NGX-P1 LES-01 LES-12
+#       LES-13 LES-24 LES-39 LES-41
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

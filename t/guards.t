@@ -4,6 +4,8 @@
 # auth_request refuses, nobody is sent to Intuit, no cookie is set, and no
 # token is looked for.  Under "satisfy any" one of them is enough, and a login
 # is one of them.
+#
+# Rows: NGX-I4
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 #
 # Every case below runs a whole little test of its own, with a plain nginx
 # and one thing planted in it, and looks at the assertion that has to fail.
+#
+# Rows: NGX-C1 NGX-C2
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # What a client sends to be taken for somebody else never reaches the
 # application: its Authorization, headers that name a user in any spelling,
 # and our own cookies, which are cut out to the byte while all others stay.
+#
+# Rows: BF-02 BF-03 NGX-H1 LES-04 LES-10 LES-16
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -2,6 +2,8 @@
 
 # Over HTTP/2 the same holds: a browser may send its cookies in crumbs, and
 # the login, the gate and what goes upstream are those of HTTP/1.
+#
+# Rows: BF-02 NGX-P2
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

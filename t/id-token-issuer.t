@@ -4,6 +4,8 @@
 # them: an id_token without the nonce that was sent, and a signature by an RSA
 # key of 1024 bits (with a warning).  A nonce that is there must be the right
 # one in any case, and another issuer gets neither.
+#
+# Rows: ID-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

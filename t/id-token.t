@@ -6,6 +6,9 @@
 # as an HMAC secret, a key of the attacker's in the header, a token made for
 # another app, another user's or another login's token, members given twice.
 # Nothing is asked with the new access token before the id_token has passed.
+#
+# Rows: AZ-03 ID-01 ID-02 ID-03 ID-04 ID-05 ID-06 ID-07 ID-08 ID-09 ID-11
+#       ID-15 ID-16 ID-17 ID-18 LES-11 LES-27 LES-31 LES-33 F-CLK-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -82,6 +85,8 @@ bad('RS256 without a signature', sign_with => 'none');
 bad('another key under the same kid', sign_with => 'other');
 header(alg => $_) for 'rs256', 'RS256 ', undef, 1, [ 'RS256' ], $true, "RS256\x{0}";
 bad('no alg', omit_header => [ 'alg' ]);
+refused($t, 'no kid', 503, 'keys_unavailable',
+    forged(omit_header => [ 'kid' ]));
 
 header(crit => $_) for [ 'exp' ], [], undef;
 header(typ => $_) for 'at+jwt', 'logout+jwt', 'application/at+jwt', '', 1, [];

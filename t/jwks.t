@@ -4,6 +4,8 @@
 # not among them, so that a rotation heals by itself; but not again for every
 # invented name.  Logins go on with the keys that are there while new ones
 # cannot be read.  Of a set, only what is a good RSA key for signatures counts.
+#
+# Rows: TK-05 ID-12 ID-13 LES-11 F-OP-17
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The signing keys are read by the first login that needs them.  A second
 # login that comes meanwhile waits for the same answer: it neither fails nor
 # asks Intuit again, and a failure is not multiplied.
+#
+# Rows: F-OP-17
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # the same endpoint, once each, with the scopes in one value.  Its state is made by a weak
 # generator and checked by nobody; here it is 256 random bits, and somebody else's is
 # refused.
+#
+# Rows: AZ-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The client library's get_bearer_token(code, realm_id): the same request to the token
 # endpoint, and its answer's properties where the library has them as attributes: the
 # tokens for the upstream only, their ends in variables and in session_uri.
+#
+# Rows: TK-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

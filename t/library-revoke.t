@@ -4,6 +4,8 @@
 # endpoint, and true where the library answers True.  A token that Intuit does not know is
 # an error in the library and leaves its caller with nothing to do; here it counts as
 # revoked.
+#
+# Rows: TK-13
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # or for as long as Intuit asks: who would have to wait for too long is
 # refused here, for others it is a pause.  Other companies go on.  An
 # error_page that takes the 429's place hides it from nobody but the client.
+#
+# Rows: BF-11
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The queue is bounded by requests and by time; who is beyond gets a 429 that
 # says when to come again, and Intuit is not asked.  Who leaves the queue,
 # over any version of HTTP, keeps no slot that nobody was given after him.
+#
+# Rows: NGX-R2
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

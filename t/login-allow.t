@@ -5,6 +5,8 @@
 # stored, and what others have is not touched.  Companies by allow_realm,
 # people by allow_email: by an address that Intuit vouches for, compared as a
 # whole.  Every rule that is given must hold.
+#
+# Rows: UI-01 LES-18 LES-19
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The first logins after a start wait until the discovery document is there,
 # which is read once however many wait.  A client that leaves meanwhile, over
 # HTTP/1 or HTTP/2, takes nothing with it, and those that stay are answered.
+#
+# Rows: NGX-R1 NGX-R2 LES-37
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

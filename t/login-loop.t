@@ -4,6 +4,8 @@
 # back for ever.  The third automatic start within a minute gets a page that
 # says why; a user who asks for the login gets it, and no other browser is
 # concerned.
+#
+# Rows: CK-11 LES-03 LES-11
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

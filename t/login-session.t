@@ -4,6 +4,8 @@
 # (session fixation, login CSRF): an identifier that a client brings is never
 # adopted, whatever it looks like, and an attacker's finished attempt does not
 # sign a victim in.
+#
+# Rows: CB-12 CB-14 CK-02 CK-03 CK-06 CK-08 LES-11 LES-30
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -72,6 +74,8 @@ for my $user ('ada@example.com', 'ada@example.com', 'bob@example.com') {
     is($r->path, '/page.html', 'and is led to the page');
     is(scalar(grep { /^$cookie=/ } $r->header('Set-Cookie')), 1,
         'with one session cookie');
+    unlike((grep { /^$cookie=/ } $r->header('Set-Cookie'))[0],
+        qr/Max-Age|Expires|Domain/i, 'of this host, for as long as it is open');
 
     my $value = $jar->get($cookie);
 

@@ -4,6 +4,8 @@
 # a session - scripts, images, frames, prefetches, programs, forms - gets 401
 # in JSON, and no state is made for it: a page full of subresources would
 # otherwise leave as many attempts.
+#
+# Rows: AZ-07 AZ-10 BF-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

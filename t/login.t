@@ -2,6 +2,8 @@
 
 # The main job: an anonymous browser is sent to Intuit, comes back, is signed
 # in, and the QuickBooks API is called with a token that it never sees.
+#
+# Rows: BF-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

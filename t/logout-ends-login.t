@@ -3,6 +3,8 @@
 # A callback may arrive twice, and each delivery gets a session for a minute.  After a
 # logout none does: who holds a copy of the login's cookie and of the callback's
 # address (a second tab, a proxy's log) must not be let in by them.
+#
+# Rows: BF-09 LES-29
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # Logging out ends the session, for good and for this browser only, and never
 # the company's connection.  Another site cannot do it to a visitor: not with
 # a form, a picture, or a link.
+#
+# Rows: TK-14 BF-05 BF-09 CK-01 CK-04 CK-08 LES-05 LES-17 LES-23 LES-29 LES-32
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # that is none.
 # The attack: a failure of ours that is passed over because "sid is broken
 # today".  A copy of the script is run with chroots that end in each way.
+#
+# Rows: NGX-V1
 
 use strict;
 use warnings;

@@ -5,6 +5,8 @@
 # The attack: a real provider's token answer with an id_token put into it that
 # belongs to another login, audience or issuer, has no nonce, or was signed
 # with somebody else's key - under the name of a published key, too.
+#
+# Rows: AZ-03 ID-04 LES-27
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # the published keys again and works; nobody has to reload nginx.
 # The attack: a flood of id_tokens with unknown kids, which must not become a
 # flood of requests for the keys: they are read at most once in ten seconds.
+#
+# Rows: ID-12
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # parameter, id_token, userinfo with standard claim names.
 # The attack: a callback that carries another provider's name (mix-up), and a
 # code that is redeemed without the verifier of the browser that began.
+#
+# Rows: AZ-04 CB-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # machine, or names a local address to realip: they are all 127.0.0.1.  So are
 # another site's page and a client that is not of this machine.  Intuit hears of
 # none of them.
+#
+# Rows: NGX-H5
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # id_token names it, or when Intuit lets the new token read that company.
 # Else: 403, no session, nothing stored, and the company's own connection is
 # not touched.
+#
+# Rows: CB-13
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # long as it lasts, then get a 503 that says when to come again; Intuit is not
 # asked again before the back-off; and all is well once Intuit is.  A pair that
 # is replaced or dropped for a broken answer would cost the company a new consent.
+#
+# Rows: TK-05 TK-15 F-OP-05 F-OP-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

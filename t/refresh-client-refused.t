@@ -3,6 +3,8 @@
 # A client secret that Intuit refuses is the operator's mistake: the log names the
 # directive, Intuit is left alone for a minute, and no company's tokens are lost
 # for it.
+#
+# Rows: F-OP-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

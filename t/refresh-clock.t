@@ -5,6 +5,8 @@
 # lives for ever because it was received by a clock that was wrong, no lease or
 # pause lasts for years, and no storm of refreshes.  Intuit's clock goes on as
 # ever, and what it holds valid is what is used in the end.
+#
+# Rows: F-CLK-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # under way.  The attack: Intuit answers with an error, or calls the refresh
 # token dead, just after somebody has signed in to the same company and so has
 # changed the record that the failure is about to be written to.
+#
+# Rows: F-OP-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # The client whose request started a refresh may leave at any moment, over any
 # version of HTTP: the answer is saved all the same, or a rotated token would be
 # lost with it.
+#
+# Rows: NGX-R1 NGX-R2
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # is no room any more; Intuit holds nothing else valid.  The promise: they are in
 # their file; the worker does not try for ever, taking memory each time;
 # nobody sends Intuit the token that was replaced; and a larger zone has them.
+#
+# Rows: F-SHM-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

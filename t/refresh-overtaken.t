@@ -4,6 +4,8 @@
 # or its clock was set) is overtaken by another one.  If that one has got tokens, the
 # late ones do not replace them; if it was refused, because Intuit has given the new
 # refresh token to the first, the only valid pair there is must not be thrown away.
+#
+# Rows: F-OP-01 F-CLK-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

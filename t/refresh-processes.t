@@ -3,6 +3,8 @@
 # A refresh that is under way survives a reload and a graceful end; and if the
 # worker that is at it is killed, another one takes over once that one's time is
 # up: nobody waits for a dead one for ever, and nothing is asked twice.
+#
+# Rows: NGX-W1 F-RLD-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # provider, in all workers, also after a reload, and clients are told when to
 # come again.  Nonsense there is worth nothing, and no number puts anybody off for
 # more than ten minutes: a slip of Intuit's must not end a connection.
+#
+# Rows: F-OP-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # at once.  The new one is what is sent from then on; an answer without one keeps
 # the old; and one that was lost on its way is tried once more, and then called
 # what it is.  An answer that speaks of another person ends the connection.
+#
+# Rows: TK-09 ID-14 BF-07 F-OP-14 F-OP-16
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

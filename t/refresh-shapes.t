@@ -5,6 +5,9 @@
 # another encoding, with an error beside the tokens.  The promise: nothing of it
 # is stored or sent on, clients get the 503 of something that passes, and the
 # same refresh token is good for the next try.  Odd lifetimes are bounded.
+#
+# Rows: TK-07 TK-11 NGX-R4 NGX-R5 LES-34 F-NET-06 F-NET-07 F-OP-05 F-OP-06
+#       F-OP-09 F-OP-10 F-OP-11 F-OP-12 F-OP-13 F-OP-14 F-OP-15
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # the spare, and takes over when Intuit refuses the first for good.  Without one
 # the connection has ended: programs are told so, browsers go to the login, and a
 # login heals it.  A pair that may do more than the one in use takes its place.
+#
+# Rows: TK-08 BF-07 F-OP-01 F-OP-16
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # connection.  The promise: the files are what both go by.  One of them
 # refreshes, everybody is served, and the new one knows the last token, whether
 # the old one ends well or not.
+#
+# Rows: TK-16 F-RLD-05 F-DSK-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # An access token that has expired, or is about to, is refreshed once for
 # everybody: Intuit refuses the second of two refreshes, and may then take back
 # what it gave to the first.
+#
+# Rows: TK-16
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

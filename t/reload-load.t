@@ -2,6 +2,8 @@
 
 # Twenty reloads while browsers sign in without a pause: no more requests fail
 # than at a plain location beside it, and no session is lost.
+#
+# Rows: F-RLD-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

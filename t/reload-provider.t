@@ -3,6 +3,8 @@
 # A reload may take a provider away, bring it back, change the size of a zone
 # that holds no connection, or leave the module loaded and unused: nothing
 # crashes, and what was dropped is said.
+#
+# Rows: NGX-S2 LES-26 F-RLD-02 F-RLD-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

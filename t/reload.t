@@ -3,6 +3,8 @@
 # A reload costs nobody a login: sessions and connections stay, and so does
 # whoever is on the way to Intuit, or whose code is being exchanged by a
 # worker that is about to end.
+#
+# Rows: CK-12 NGX-W2 F-RLD-01 F-RLD-02 F-RLD-03 F-RLD-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -142,7 +144,7 @@ $t->allow(qr/cannot be changed by a reload: 1 connections would be lost/);
 
 ok(!$t->reload(conf(zone => '2m')),
     'the zone cannot change its size while it holds connections');
-is(scalar(grep { /\[emerg\].*set it back to 1048576, or restart nginx/ }
+is(scalar(grep { /\[emerg\].*set it back to zone=intuit:1048576, or restart nginx/ }
     $t->log_lines), 1, 'as one line says');
 ok(session_ok($jar) && call_ok($jar), 'and the old one goes on');
 

@@ -5,6 +5,8 @@
 # again; and intuit_request_id makes a POST one that Intuit recognises.
 # The attack: half of an upload, an upload twice, a body that a second request on
 # the connection begins with.
+#
+# Rows: BF-10 NGX-B1 LES-38
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # HTTP/1 and HTTP/2; the refresh is made for the others, and nothing of the
 # request is left.  The workers end cleanly (the harness looks).
 # The attack: a request that is gone is begun anew.
+#
+# Rows: NGX-R1 LES-41
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

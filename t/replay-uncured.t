@@ -6,6 +6,8 @@
 # are no 401 nobody makes a refresh.
 # The attack: a 401 that has another reason, and every call of every client
 # costs a refresh; a 401 that goes on until the token expires here.
+#
+# Rows: BF-07 BF-10
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # recognise it; others get the 401 as it is, and their own second try works.
 # The attack: everybody refreshes, and Intuit refuses the second; an invoice is
 # made twice.
+#
+# Rows: BF-10
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

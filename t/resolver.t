@@ -4,6 +4,8 @@
 # a login: whatever the name server does, logins say 503 and heal by
 # themselves.  A browser that leaves during a look-up loses nothing: the code,
 # which works once, is exchanged all the same.
+#
+# Rows: LES-37 F-NET-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

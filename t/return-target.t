@@ -4,6 +4,8 @@
 # always on this site: whatever stands in return_to or in the address of the
 # page, no reading of it by a browser (WHATWG URL) leads elsewhere, nor round
 # in a circle through our own addresses.
+#
+# Rows: AZ-11 NGX-OR LES-05 LES-06 LES-19 LES-32
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

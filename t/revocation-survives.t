@@ -5,6 +5,8 @@
 # state_path, done once Intuit answers, and then no file of it is left.  More than
 # can be kept are said to be given up, and no number of them is a way to fill the
 # zone.
+#
+# Rows: TK-13 F-OP-19
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

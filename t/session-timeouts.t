@@ -3,6 +3,8 @@
 # A session ends on the server, whatever the browser keeps: an hour after its
 # last use, and eight hours after the login however much it is used.  The
 # clock of nginx is turned with libfaketime.
+#
+# Rows: CK-09 F-CLK-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

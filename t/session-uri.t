@@ -2,6 +2,8 @@
 
 # session_uri tells a page's script who is signed in: one JSON document, which
 # never holds a token, and 401 for those who are not.
+#
+# Rows: TK-10 BF-01 BF-08 NGX-B3
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # which of them a callback belongs to, also after it had to wait for Intuit:
 # a login with one must never become a session of the other, whose allow rule
 # was not asked.
+#
+# Rows: CB-08
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -319,7 +319,10 @@ subtest 'scripted id_tokens and keys' => sub {
     my $kid = sub { decode_json(decode_base64url((split /\./, $_[0])[0]))->{kid} };
     my $first = scripted_id_token({});
     ok signature_holds($first), 'good';
+    # a quarter of a second of the processor: not for every first login
+    ok !control('GET /state')->{keys}{foreign}, 'no other key was made yet';
     ok !signature_holds(scripted_id_token({ sign_with => 'other' })), 'another key, the same kid';
+    ok control('GET /state')->{keys}{foreign}, '... now it was';
     ok signature_holds(scripted_id_token({ sign_with => 'weak' })), 'the old 1024-bit key';
     like scripted_id_token({ sign_with => 'none', alg => 'none' }), qr/\.$/, 'alg none';
     like scripted_id_token({ alg => 'HS256' }), qr/^[\w-]+\.[\w-]+\.[\w-]{43}$/, 'HS256';

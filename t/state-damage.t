@@ -4,6 +4,8 @@
 # thousands of them beside the good one and all claiming to be newer.  The
 # promise: nginx starts, names each of them, uses the good one, and leaves the
 # others as they are, also when it writes and when it starts again.
+#
+# Rows: F-DSK-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # and the old one is dead at once; later one that is read-only.  The promise:
 # the old file stays whole, the new token goes on in memory with one [alert],
 # is written as soon as there is room, and is there after a crash.
+#
+# Rows: F-DSK-01 F-DSK-07
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # seconds; Intuit kills the old refresh token with that answer.  The promise: one
 # [alert], no crash, the old file as it was, the new token goes on in memory, is
 # written when the disk is back, and is there after a crash.  Nobody else waits.
+#
+# Rows: F-DSK-01 F-DSK-08
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

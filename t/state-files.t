@@ -5,6 +5,8 @@
 # readable for all, renamed: nginx starts without a crash, says which file and
 # why, and leaves it exactly as it is, also when the company is connected anew.
 # And "nginx -t" changes nothing.
+#
+# Rows: NGX-S1 F-DSK-03 F-DSK-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

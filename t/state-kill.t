@@ -4,6 +4,8 @@
 # before the rename, before the directory's sync, before the older file goes.
 # After a new start the connection works without a browser, from the old file
 # or the new one, and nothing half is left.
+#
+# Rows: TK-17 F-PRC-01 F-DSK-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

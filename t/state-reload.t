@@ -4,6 +4,8 @@
 # The worker that waits for the disk serves everybody else meanwhile, nobody
 # gets a token that is not yet in its file, and a new zone is filled from the
 # files.
+#
+# Rows: F-DSK-08
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # without a browser goes on with the token that Intuit gave last.
 # The attack: a look at the files.  Nothing of a token, nor the company's
 # number, is in them in clear, and nobody but the workers' user reads them.
+#
+# Rows: F-DSK-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # their clients come at once on an expired token, and Intuit kills the old
 # refresh token with its answer.  One of the two refreshes, the other one waits
 # and reads what was written; both go on with Intuit's last token.
+#
+# Rows: F-DSK-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

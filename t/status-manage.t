@@ -3,6 +3,8 @@
 # intuit_status manage: a form refreshes a company's token, once a minute, or
 # disconnects it.  Another site's page cannot send these forms, nor can anybody from
 # elsewhere; what is not such a form is refused, and Intuit is not asked.
+#
+# Rows: TK-14
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -3,6 +3,8 @@
 # intuit_status shows companies, keys and memory: a page for browsers, JSON by its
 # schema for everybody else; to clients of this host only, by GET and HEAD only, and
 # never a token.  A company's name is what others wrote: it stays text.
+#
+# Rows: TK-10 BF-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # along a redirect that Intuit began: the login ends with a page of ours that
 # goes on to the target, or the first page would ask for a login again, and
 # again.  The login's own cookies must come back from Intuit: they stay Lax.
+#
+# Rows: CK-01 CK-04
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

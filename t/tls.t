@@ -3,6 +3,8 @@
 # Intuit is spoken to over TLS by its name, and the certificate has to be
 # right: otherwise the login says 503 and not one byte of a request, with the
 # client secret or a token in it, has left.
+#
+# Rows: TK-04 LES-35 F-NET-02 F-NET-03 F-TLS-01 F-TLS-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

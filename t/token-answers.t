@@ -4,6 +4,10 @@
 # code works once), nobody is signed in unless the answer is a whole and sound
 # one, and nothing of its text reaches the browser or the logs: it may hold
 # tokens, and a proxy in between may have written it.
+#
+# Rows: TK-05 TK-06 TK-12 TK-15 ID-16 ID-17 NGX-R4 NGX-R5 LES-30 LES-34
+#       F-OP-02 F-OP-03 F-OP-04 F-OP-05 F-OP-06 F-OP-07 F-OP-08 F-OP-10
+#       F-OP-11 F-OP-15
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

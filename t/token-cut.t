@@ -2,6 +2,8 @@
 
 # An answer that ends early signs nobody in, wherever it ends: the beginning
 # of an answer must never pass for one.  The code is not sent again.
+#
+# Rows: TK-12 F-NET-06 F-OP-08 F-OP-09
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -4,6 +4,8 @@
 # header and nothing more than sent, a type that we know, a time to live that
 # is one.  A CRLF in a token would otherwise write headers of its own, and a
 # token that lives "for ever" would never be refreshed.
+#
+# Rows: TK-06 TK-07 TK-11 F-OP-06 F-OP-11 F-OP-12 F-OP-13
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

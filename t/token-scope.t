@@ -4,6 +4,9 @@
 # mirrored copy, not along with an error_page, a named location or a
 # subrequest to another upstream.  And who has signed in stays signed in on
 # the way.
+#
+# Rows: TK-10 BF-03 BF-04 NGX-I1 NGX-I2 NGX-I3 NGX-I5 NGX-I6 NGX-H3 NGX-H4
+#       LES-38
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

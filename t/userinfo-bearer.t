@@ -3,6 +3,8 @@
 # A program with an access token of its own, and no cookie, learns from session_uri
 # whose it is: Intuit is asked, and its answer is passed on.  A token that Intuit
 # refuses is refused; whoever is signed in by cookie gets the session document.
+#
+# Rows: TK-05 UI-01 UI-02
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

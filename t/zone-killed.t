@@ -5,7 +5,11 @@
 # linked twice, one that is half gone.  No files are there to fall back to.  The
 # promise: the zone is built again from what is in it; every company stays
 # connected with the tokens that Intuit gave last, and who was signed in stays
-# so.  Nothing of the kind is in a release.
+# so.  Who was killed while he only looked has damaged nothing, and nothing is
+# built again: with a million sessions that takes seconds.  Nothing of the kind
+# is in a release.
+#
+# Rows: F-PRC-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -100,7 +104,10 @@ for my $round (1 .. $ROUNDS) {
 
         is(scalar(grep { $t->get('/', -jar => $_)->body eq 'hello' } @jars),
             scalar @jars, '... all are still signed in');
-        is(log_has('was built again'), $built + 1, '... the zone was built again');
+        # who has changed nothing yet leaves nothing to build
+        $built++ if $point ne 'zone-locked';
+        is(log_has('was built again'), $built, $point eq 'zone-locked'
+            ? '... the zone was whole' : '... the zone was built again');
 
         for my $realm (@REALMS) {
             my $r = $t->get("/v3/company/$realm/companyinfo/$realm", -json => 1);

@@ -6,6 +6,8 @@
 #
 # The debug build verifies the whole zone whenever it is unlocked: damage
 # would end a worker.
+#
+# Rows: F-SHM-01 F-SHM-02 F-ABU-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

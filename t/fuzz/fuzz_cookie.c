@@ -27,10 +27,17 @@ fuzz(fuzz_t *f)
     ngx_str_t    name, prefix, header, copy, n, v, n2, v2;
     ngx_uint_t   wanted;
 
+    ngx_intuit_cookie_name_t  names[2];
+
     name = fuzz_field(f);
     prefix = fuzz_field(f);
     header = fuzz_rest(f);
     copy = ngx_intuit_stub_mem(f->pool, header.data, header.len);
+
+    names[0].name = name;
+    names[0].prefix = 0;
+    names[1].name = prefix;
+    names[1].prefix = 1;
 
     wanted = 0;
 
@@ -39,7 +46,7 @@ fuzz(fuzz_t *f)
         wanted += ours(&n, &name, &prefix);
     }
 
-    must(ngx_intuit_cookie_strip(&copy, &name, &prefix) == wanted);
+    must(ngx_intuit_cookie_strip(&copy, names, 2) == wanted);
     must(copy.len <= header.len);
 
     pos = 0;
@@ -56,5 +63,5 @@ fuzz(fuzz_t *f)
     }
 
     must(ngx_intuit_cookie_next(&copy, &left, &n2, &v2) == NGX_DONE);
-    must(ngx_intuit_cookie_strip(&copy, &name, &prefix) == 0);
+    must(ngx_intuit_cookie_strip(&copy, names, 2) == 0);
 }

@@ -13,7 +13,7 @@ use strict;
 use warnings;
 
 my $FRONT = qr/^ngx_http_intuit_(?:auth_module|provider|provider_check|location|server)$/;
-my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|conf|redis|redis_conf|share|share_\w+|peer|peer_address|discovery|resolver|cookie|page|save|pending|state|state_\w+|store|store_\w+)$/;
+my $GATEWAY = qr/^ngx_http_intuit_(?:job|fetch|fetch_tls|conf|redis|redis_conf|share|share_\w+|peer|peer_address|discovery|resolver|cookie|page|save|pending|state|state_\w+|store|store_\w+)$/;
 my $SHARED = qr/^ngx_http_intuit_(?:auth_module|compat)$/;
 my $PURE = qr/^ngx_intuit_/;
 
@@ -38,7 +38,7 @@ my @OWNED = (
     [ qr/\bjson_\w+\b|\bjansson\.h\b/, qr/^ngx_intuit_(?:json|oauth2)$/,
         'jansson' ],
     [ qr/\bBIO_|\bEVP_\w+\(|\bRAND_\w+\(|\bOPENSSL_cleanse\b/,
-        qr/^ngx_intuit_(?:crypto|jwks|jwt)$/, 'libcrypto' ],
+        qr/^ngx_intuit_(?:crypto|memo|jwks|jwt)$/, 'libcrypto' ],
 );
 
 my @FORBIDDEN = (

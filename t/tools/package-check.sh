@@ -57,7 +57,7 @@ say "there is a man page"
 
 # README's smallest configuration, without its load_module
 sed -n '/^load_module/,/^```$/p' "$TOP/README.md" | sed '/^```$/,$d' \
-    | sed -e '/^load_module/d' -e "1i include /etc/nginx/modules-enabled/*.conf;" \
+    | sed "s|^load_module.*|include /etc/nginx/modules-enabled/*.conf;|" \
     > /etc/nginx/nginx.conf
 printf 'a-secret\n' > /etc/nginx/intuit.secret
 chmod 0600 /etc/nginx/intuit.secret

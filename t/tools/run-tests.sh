@@ -23,7 +23,7 @@ JOBS=${JOBS:-2}
 # The part that "make test" runs under AddressSanitizer, too: by file name.
 ASAN_PART=(
     'login*' 'callback-*' 'token-*' 'id-token*' 'headers*' 'api-*' 'logout*'
-    'session-*' 'reload-provider*' 'error-page-*'
+    'session-*' 'reload-provider*' 'error-page-*' raw-http
 )
 
 # What runs under valgrind, which is slow: each way through the module once.

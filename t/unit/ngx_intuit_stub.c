@@ -10,6 +10,8 @@ static void *ngx_intuit_stub_alloc(ngx_pool_t *pool, size_t size);
 
 volatile ngx_cycle_t  *ngx_cycle;
 ngx_uint_t             ngx_pagesize = 4096;
+ngx_pid_t              ngx_pid;
+volatile ngx_msec_t    ngx_current_msec;
 
 
 static ngx_int_t   ngx_intuit_stub_left = -1;

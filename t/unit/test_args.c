@@ -1,5 +1,7 @@
 /*
  * Query strings: duplicates, disguises and malformed escapes of arguments.
+ *
+ * Rows: CB-03
  */
 
 #include "ngx_intuit_args.h"

@@ -1,11 +1,14 @@
 /*
  * The promise: sealed bytes open only with their key, unaltered, and for the
  * purpose they were sealed for; base64url has one spelling for each value.
+ *
+ * Rows: CK-12 LES-08 LES-21 LES-25
  */
 
 #include "test.h"
 #include "ngx_intuit_stub.h"
 #include "ngx_intuit_crypto.h"
+#include "ngx_intuit_memo.h"
 #include <openssl/err.h>
 
 
@@ -277,6 +280,63 @@ test_seal(ngx_pool_t *pool)
 
 
 static void
+test_sealer(ngx_pool_t *pool)
+{
+    u_char                big[2000], seen[200][32];
+    ngx_str_t             ikm, aad, plain, sealed, again, out;
+    ngx_uint_t            i, k, same;
+    ngx_intuit_key_t      key;
+    ngx_intuit_sealer_t  *sealer;
+
+    ikm = ngx_intuit_stub_str(pool, "another secret");
+    aad = ngx_intuit_stub_str(pool, "login");
+    plain = ngx_intuit_stub_str(pool, "an attempt");
+
+    ok(ngx_intuit_key_derive(&key, &ikm, "test") == NGX_OK, "a key");
+    sealer = ngx_intuit_sealer_create(pool, &key);
+
+    if (!ok(sealer != NULL, "a sealer of it")) {
+        return;
+    }
+
+    for (i = 0; i < 3; i++) {
+        ok(ngx_intuit_sealer_seal(sealer, pool, &aad, &plain, &sealed)
+           == NGX_OK
+           && ngx_intuit_open(pool, &key, 1, &aad, &sealed, &out) == NGX_OK
+           && out.len == plain.len
+           && memcmp(out.data, plain.data, out.len) == 0,
+           "what it seals opens with the key, time %u", (unsigned) i);
+    }
+
+    ok(ngx_intuit_sealer_seal(sealer, pool, &aad, &plain, &again) == NGX_OK
+       && memcmp(again.data, sealed.data, sealed.len) != 0,
+       "no nonce comes twice");
+
+    ngx_str_null(&plain);
+    ok(ngx_intuit_sealer_seal(sealer, pool, &plain, &plain, &sealed)
+       == NGX_OK
+       && ngx_intuit_open(pool, &key, 1, &plain, &sealed, &out) == NGX_OK
+       && out.len == 0, "nothing is sealed, too");
+
+    same = 0;
+
+    for (i = 0; i < 200; i++) {
+        same += (ngx_intuit_sealer_random(sealer, seen[i], 32) != NGX_OK);
+
+        for (k = 0; k < i; k++) {
+            same += (memcmp(seen[i], seen[k], 32) == 0);
+        }
+    }
+
+    ok(same == 0, "200 times 32 random bytes, none of them twice");
+
+    ok(ngx_intuit_sealer_random(sealer, big, sizeof(big)) == NGX_ERROR
+       && big[0] == 0 && big[sizeof(big) - 1] == 0,
+       "no more than there is room for");
+}
+
+
+static void
 test_altered(ngx_pool_t *pool)
 {
     size_t            i;
@@ -427,6 +487,7 @@ main(void)
     test_equal(pool);
     test_key(pool);
     test_seal(pool);
+    test_sealer(pool);
     test_altered(pool);
     test_base64url(pool);
 

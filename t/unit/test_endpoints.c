@@ -1,5 +1,7 @@
 /*
  * Intuit's endpoints, and discovery documents from whoever sent them.
+ *
+ * Rows: DI-01
  */
 
 #include <stdlib.h>

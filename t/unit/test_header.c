@@ -1,5 +1,7 @@
 /*
  * Cookies, media types, identity headers, e-mail rules, escaping.
+ *
+ * Rows: BF-02 CK-07 LES-04 LES-18
  */
 
 #include <stdlib.h>
@@ -186,14 +188,21 @@ test_cookie_strip(void)
     ngx_str_t   header, copy, name, prefix, none, k, v;
     ngx_uint_t  removed;
 
+    ngx_intuit_cookie_name_t  ours[2];
+
     name = ngx_intuit_stub_str(pool, "__Host-x");
     prefix = ngx_intuit_stub_str(pool, "__Host-x-login-");
     ngx_str_null(&none);
 
+    ours[0].name = name;
+    ours[0].prefix = 0;
+    ours[1].name = prefix;
+    ours[1].prefix = 1;
+
     for (i = 0; i < sizeof(strips) / sizeof(strips[0]); i++) {
         header = ngx_intuit_stub_str(pool, strips[i].before);
 
-        removed = ngx_intuit_cookie_strip(&header, &name, &prefix);
+        removed = ngx_intuit_cookie_strip(&header, ours, 2);
 
         ok(removed == strips[i].removed, "strip, %u: %u removed",
            (unsigned) i, (unsigned) removed);
@@ -215,23 +224,27 @@ test_cookie_strip(void)
     }
 
     header = ngx_intuit_stub_str(pool, "a=1; __Host-x-login-q=s; __Host-x=t");
-    removed = ngx_intuit_cookie_strip(&header, &name, &none);
+    removed = ngx_intuit_cookie_strip(&header, ours, 1);
     ok(removed == 1, "strip without a prefix");
     is_str(&header, "a=1; __Host-x-login-q=s", "... takes the name only");
 
     header = ngx_intuit_stub_str(pool, "a; =b; __Host-x-login-q=s");
-    removed = ngx_intuit_cookie_strip(&header, &none, &prefix);
+    removed = ngx_intuit_cookie_strip(&header, &ours[1], 1);
     ok(removed == 1, "strip without a name");
     is_str(&header, "a; =b", "... takes no nameless pair");
 
     header = ngx_intuit_stub_str(pool, "a; =b; c=d");
     copy = ngx_intuit_stub_str(pool, "a; =b; c=d");
-    removed = ngx_intuit_cookie_strip(&header, &none, &none);
+    ours[0].name = none;
+    ours[1].name = none;
+    removed = ngx_intuit_cookie_strip(&header, ours, 2);
+    ours[0].name = name;
+    ours[1].name = prefix;
     ok(removed == 0 && header.len == copy.len
        && memcmp(header.data, copy.data, copy.len) == 0,
        "strip nothing");
 
-    ok(ngx_intuit_cookie_strip(&none, &name, &prefix) == 0,
+    ok(ngx_intuit_cookie_strip(&none, ours, 2) == 0,
        "strip: no header");
 
     memset(flood, ';', FLOOD);
@@ -239,12 +252,12 @@ test_cookie_strip(void)
     n = 0;
     ok(ngx_intuit_cookie_next(&header, &n, &k, &v) == NGX_DONE
        && n == FLOOD, "8 KB of semicolons hold no pair");
-    ok(ngx_intuit_cookie_strip(&header, &name, &prefix) == 0
+    ok(ngx_intuit_cookie_strip(&header, ours, 2) == 0
        && header.len == FLOOD, "... and nothing to strip");
 
     memcpy(flood + FLOOD - 11, "; __Host-x=", 11);
     header = ngx_intuit_stub_mem(pool, flood, FLOOD);
-    ok(ngx_intuit_cookie_strip(&header, &name, &prefix) == 1
+    ok(ngx_intuit_cookie_strip(&header, ours, 2) == 1
        && header.len == FLOOD - 11, "... but one at the end");
 }
 
@@ -255,16 +268,19 @@ static void
 test_cookie_strip_matrix(void)
 {
     char        before[256], after[256];
-    ngx_str_t   header, name, prefix;
+    ngx_str_t   header;
     ngx_uint_t  n, i, kind, ours, good, first, any;
     const char  *part, *join;
+
+    static const ngx_intuit_cookie_name_t  names[] = {
+        { ngx_string("__Host-x"), 0 },
+        { ngx_string("__Host-x-login-"), 1 }
+    };
 
     static const char  *parts[] = {
         "a=1", "b=\"x y\"", "__Host-x=s", "__Host-x-login-k=t"
     };
 
-    name = ngx_intuit_stub_str(pool, "__Host-x");
-    prefix = ngx_intuit_stub_str(pool, "__Host-x-login-");
     good = 1;
 
     for (n = 0; n < 2 * 4 * 4 * 4 * 4 * 4; n++) {
@@ -302,7 +318,7 @@ test_cookie_strip_matrix(void)
 
         header = ngx_intuit_stub_str(pool, before);
 
-        if (ngx_intuit_cookie_strip(&header, &name, &prefix) != ours
+        if (ngx_intuit_cookie_strip(&header, names, 2) != ours
             || header.len != strlen(after)
             || memcmp(header.data, after, header.len) != 0)
         {

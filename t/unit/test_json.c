@@ -2,6 +2,8 @@
  * The promise: JSON from a stranger is bounded in size, depth and number of
  * values before a parser sees it, has one meaning (no doubled name, no NUL),
  * and no number of it becomes a wrong one.
+ *
+ * Rows: ID-16 ID-17 LES-34 F-OP-09 F-PRC-04
  */
 
 #include "test.h"

@@ -1,6 +1,8 @@
 /*
  * The promise: of a stranger's key set only keys that can verify RS256 are
  * kept, none of them weak, none of them ambiguous, and never many.
+ *
+ * Rows: ID-13
  */
 
 #include "test.h"

@@ -2,6 +2,8 @@
  * The promise: an ID token is believed only when the issuer's RSA key signed
  * exactly these bytes with RS256.  The attacks: forged headers (alg, crit, typ,
  * jwk), altered parts, other encodings of the same bytes, other signatures.
+ *
+ * Rows: ID-04 ID-05 LES-33 F-PRC-04
  */
 
 #include "test.h"

@@ -2,6 +2,8 @@
  * The promise: a well signed ID token is believed only for this issuer, this
  * client, this login and this time.  The attacks: borrowed tokens, and numbers
  * and strings that others misread.
+ *
+ * Rows: ID-01 ID-06 ID-09 F-CLK-01
  */
 
 #include "test.h"

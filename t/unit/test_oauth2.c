@@ -1,5 +1,7 @@
 /*
  * OAuth messages: what is sent, and what is believed of the answers.
+ *
+ * Rows: AZ-06 TK-01 TK-08
  */
 
 #include <stdlib.h>

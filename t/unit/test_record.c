@@ -1,5 +1,7 @@
 /*
  * Records: what goes in comes out, and nothing else is taken for a record.
+ *
+ * Rows: LES-21
  */
 
 #include <stdlib.h>
@@ -212,7 +214,7 @@ test_layout(void)
     ngx_intuit_login_t  l;
 
     static const char  golden[] =
-        "\x03L\x00\x00\x00\x00\x65\x53\xf1\x00"
+        "\x04L\x00\x00\x00\x00\x65\x53\xf1\x00"
         "SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"
         "NNNNNNNNNNNNNNNN"
         "VVVVVVVVVVVVVVVVVVVVVVVVVVVVVVVV"
@@ -228,7 +230,83 @@ test_layout(void)
     ok(ngx_intuit_login_encode(pool, &l, &text) == NGX_OK
        && text.len == sizeof(golden) - 1
        && memcmp(text.data, golden, text.len) == 0,
-       "a login's bytes, version 3");
+       "a login's bytes, version 4");
+}
+
+
+/* files of connections that the last version wrote: no flag before a pair */
+
+static void
+test_last_version(void)
+{
+    u_char                   *p;
+    size_t                    len, at;
+    ngx_str_t                 text, old;
+    ngx_uint_t                i;
+    ngx_intuit_login_t        l;
+    ngx_intuit_session_t      s;
+    ngx_intuit_connection_t   c, c2;
+    const ngx_intuit_pair_t  *pair[3];
+
+    fill(&c, &s, &l);
+
+    pair[0] = &c.current;
+    pair[1] = &c.spare;
+    pair[2] = &c.arrived;
+
+    (void) ngx_intuit_connection_encode(pool, &c, &text);
+
+    old.data = ngx_palloc(pool, text.len);
+    p = old.data;
+    at = 2 + (2 + c.realm.len) + (2 + c.company.len);
+
+    p = ngx_cpymem(p, text.data, at);
+
+    for (i = 0; i < 3; i++) {
+        at++;
+        len = 4 * 2 + 5 * 8
+              + pair[i]->access_token.len + pair[i]->refresh_token.len
+              + pair[i]->scope.len + pair[i]->sub.len;
+
+        p = ngx_cpymem(p, text.data + at, len);
+        at += len;
+    }
+
+    p = ngx_cpymem(p, text.data + at, text.len - at);
+
+    old.len = p - old.data;
+    old.data[0] = 3;
+
+    memset(&c2, 0xff, sizeof(c2));
+    ok(old.len == text.len - 3
+       && ngx_intuit_connection_decode(&old, &c2) == NGX_OK
+       && same(&c.realm, &c2.realm)
+       && same_pair(&c.current, &c2.current)
+       && same_pair(&c.spare, &c2.spare)
+       && same_pair(&c.arrived, &c2.arrived)
+       && c2.dead == 1 && same(&c.tid, &c2.tid),
+       "a connection of the last version is read");
+
+    old.data[0] = 4;
+    ok(ngx_intuit_connection_decode(&old, &c2) == NGX_DECLINED,
+       "... and not taken for one of this");
+
+    len = text.len;
+    ngx_memzero(&c.spare, sizeof(c.spare));
+    ngx_memzero(&c.arrived, sizeof(c.arrived));
+    (void) ngx_intuit_connection_encode(pool, &c, &text);
+
+    ok(len - text.len > 2 * (4 * 2 + 5 * 8)
+       && ngx_intuit_connection_decode(&text, &c2) == NGX_OK
+       && same_pair(&c.current, &c2.current)
+       && same_pair(&c.spare, &c2.spare)
+       && same_pair(&c.arrived, &c2.arrived),
+       "an empty pair takes a byte");
+
+    c.spare.hard_expires = 1;
+    (void) ngx_intuit_connection_encode(pool, &c, &text);
+    ok(ngx_intuit_connection_decode(&text, &c2) == NGX_OK
+       && c2.spare.hard_expires == 1, "one with a time only is none");
 }
 
 
@@ -310,9 +388,9 @@ test_damage(void)
             part = ngx_intuit_stub_mem(pool, text[k].data, text[k].len);
             part.data[0] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
-            good = good && taken == (i == 3);
+            good = good && taken == (i == 4 || (i == 3 && k == 2));
 
-            part.data[0] = 3;
+            part.data[0] = 4;
             part.data[1] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
             good = good && taken == (i == text[k].data[1]);
@@ -415,6 +493,7 @@ main(void)
     test_round_trip();
     test_empty();
     test_layout();
+    test_last_version();
     test_times();
     test_damage();
     test_limits();

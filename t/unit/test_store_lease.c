@@ -1,5 +1,8 @@
 /* The right to refresh a connection, and the walk over all of them. */
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "test_store.h"
 
 
@@ -56,6 +59,65 @@ test_lease(void)
        "given back");
     ok(ngx_http_intuit_connection_lease(store, &key, a, 30, 11, &abandoned)
        == NGX_OK && !abandoned, "so the next one finds nothing left over");
+
+    close_store();
+}
+
+
+/* a lease's end is not waited for where its owner's process is gone */
+
+static void
+test_gone(void)
+{
+    pid_t                 pid;
+    uint64_t              generation;
+    ngx_uint_t            abandoned, leased;
+    ngx_http_intuit_id_t  key;
+
+    static u_char  a[NGX_HTTP_INTUIT_LEASE_LEN] = "a";
+    static u_char  b[NGX_HTTP_INTUIT_LEASE_LEN] = "b";
+
+    open_store(ZONE_SIZE);
+
+    key = id(1);
+    generation = 0;
+    save(1, &generation);
+
+    pid = fork();
+
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+
+    ngx_pid = pid;
+    ok(ngx_http_intuit_connection_lease(store, &key, a, 100, 1, &abandoned)
+       == NGX_OK, "a lease of another process");
+    ngx_http_intuit_connection_asking(store, &key, a, 50);
+    save(1, &generation);
+
+    ngx_pid = getpid();
+    ngx_current_msec++;
+    ok(ngx_http_intuit_connection_lease(store, &key, b, 100, 60, &abandoned)
+       == NGX_DECLINED, "that lives");
+
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    ngx_current_msec++;
+
+    ok(ngx_http_intuit_connection_peek(store, &key, 49, &generation, &leased)
+       == NGX_OK && leased, "it is gone, and what it has sent is under way");
+    ok(ngx_http_intuit_connection_peek(store, &key, 50, &generation, &leased)
+       == NGX_OK && !leased, "for some time");
+
+    ngx_http_intuit_connection_asking(store, &key, b, 0);
+    ok(ngx_http_intuit_connection_peek(store, &key, 49, &generation, &leased)
+       == NGX_OK && leased, "of which only its owner says that it is over");
+    ngx_http_intuit_connection_asking(store, &key, a, 0);
+    ok(ngx_http_intuit_connection_lease(store, &key, b, 100, 2, &abandoned)
+       == NGX_OK && abandoned, "another one takes it over");
+    ok(ngx_http_intuit_connection_lease(store, &key, a, 100, 2, &abandoned)
+       == NGX_DECLINED, "who has it then");
 
     close_store();
 }
@@ -202,6 +264,7 @@ main(void)
     setup();
 
     test_lease();
+    test_gone();
     test_cure();
     test_walk();
     test_hold();

@@ -1,6 +1,8 @@
 /*
  * The store's verbs: what is kept, for how long, and who has to go when there
  * is no room.
+ *
+ * Rows: F-SHM-01 F-SHM-04
  */
 
 #include "test_store.h"

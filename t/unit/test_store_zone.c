@@ -1,5 +1,7 @@
 /*
  * The zone: made, taken over by a reload, refused, verified.
+ *
+ * Rows: F-SHM-04 F-RLD-06
  */
 
 #include <signal.h>
@@ -165,7 +167,7 @@ test_size(void)
        "in one line: %s", ngx_slab_stub_line);
     ok(strstr(ngx_slab_stub_line, "intuit_shared_zone \"intuit\"") != NULL
        && strstr(ngx_slab_stub_line, "1 connections") != NULL
-       && strstr(ngx_slab_stub_line, "set it back to 262144") != NULL,
+       && strstr(ngx_slab_stub_line, "set it back to zone=intuit:262144") != NULL,
        "with directive, number and remedy");
     ngx_slab_stub_free(larger);
 
@@ -183,8 +185,12 @@ test_size(void)
     add_connection(3);
 
     larger = ngx_slab_stub_zone("intuit2", 2 * ZONE_SIZE, 2 * ZONE_SIZE);
-    ok(reload(larger, NULL, &adopted) == NGX_OK && ngx_slab_stub_lines == 0,
-       "a zone of another name is another zone");
+    ok(reload(larger, NULL, &adopted) == NGX_ERROR,
+       "another name is refused with connections");
+    ok(strstr(ngx_slab_stub_line, "the name of intuit_shared_zone") != NULL
+       && strstr(ngx_slab_stub_line, "set it back to zone=intuit:262144")
+          != NULL,
+       "with directive and remedy");
     ngx_slab_stub_free(larger);
 
     larger = ngx_slab_stub_zone("intuit", ZONE_SIZE, ZONE_SIZE);

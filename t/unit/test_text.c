@@ -158,6 +158,40 @@ test_growth(void)
 }
 
 
+/* an authorization URL: the same each time but for what is random */
+
+static void
+test_template(void)
+{
+    ngx_str_t              text, out, values[3];
+    ngx_intuit_template_t  t;
+
+    text = ngx_intuit_stub_str(pool, "https://x/?a=1&state=SSSS&nonce=NN&z=9");
+    values[0] = ngx_intuit_stub_str(pool, "SSSS");
+    values[1] = ngx_intuit_stub_str(pool, "NN");
+    ngx_str_null(&values[2]);
+
+    ok(ngx_intuit_template_make(&t, &text, values, 3) == NGX_OK,
+       "a template of three values, one of them none");
+
+    values[0] = ngx_intuit_stub_str(pool, "1234");
+    values[1] = ngx_intuit_stub_str(pool, "ab");
+    ok(ngx_intuit_template_fill(&t, pool, values, &out) == NGX_OK,
+       "filled with others");
+    is_str(&out, "https://x/?a=1&state=1234&nonce=ab&z=9", "... in place");
+    is_str(&text, "https://x/?a=1&state=SSSS&nonce=NN&z=9",
+           "... of a copy");
+
+    values[1] = ngx_intuit_stub_str(pool, "z=99");
+    ok(ngx_intuit_template_make(&t, &text, values, 2) == NGX_DECLINED,
+       "a value that is not there");
+
+    values[0] = ngx_intuit_stub_str(pool, "z=9");
+    ok(ngx_intuit_template_make(&t, &text, values, 1) == NGX_OK
+       && t.at[0] == text.len - 3, "one at the very end");
+}
+
+
 int
 main(void)
 {
@@ -166,6 +200,7 @@ main(void)
     test_labels();
     test_json();
     test_growth();
+    test_template();
 
     ngx_destroy_pool(pool);
 

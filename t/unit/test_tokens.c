@@ -1,5 +1,7 @@
 /*
  * Token answers: tokens, types and lifetimes, good and odd.
+ *
+ * Rows: TK-07 F-OP-12
  */
 
 #include <stdlib.h>

@@ -2,6 +2,8 @@
  * URLs and paths: what may be sent to a browser, what to an upstream.
  *
  * The return-target corpora are in t/corpus/return-target/.
+ *
+ * Rows: NGX-OR
  */
 
 #include <errno.h>

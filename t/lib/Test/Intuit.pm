@@ -352,7 +352,7 @@ sub start {
         return -1 if $self->gone;
         my @workers = $self->children;
         return @workers == $self->expected_workers
-            && !(grep { !listening($_) } @ports) && "@workers";
+            && !(grep { !listening($_) } @ports) && "ready: @workers";
     });
 
     if (!$ready || $ready eq '-1') {

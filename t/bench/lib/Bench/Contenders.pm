@@ -130,6 +130,19 @@ my @ALL = (
             . "            intuit_limit off;\n"
             . "            intuit_proxy books;\n        }\n",
     }, {
+        name => 'all-on', alike => 'intuit-proxy',
+        title => 'ours, the same with quota, replay, status on',
+        answer => 200, upstream => 1, in => [ 'instructions' ],
+        module => 1, login => 1, anonymous => 302, http => $PROVIDER,
+        path => '/v3/company/-/item/1',
+        server => "        auth_intuit books;\n        location / {\n"
+            . "            intuit_limit on rate=3000r/m burst_rate=1000r/s;\n"
+            . "            intuit_request_id on;\n"
+            . "            intuit_proxy books;\n        }\n"
+            . "        location /status {\n            allow 127.0.0.1;\n"
+            . "            deny all;\n            intuit_status manage;\n"
+            . "        }\n",
+    }, {
         name => 'realm', title => 'ours, unattended, realm=',
         answer => 200, upstream => 1, in => \@EVERYWHERE,
         module => 1, login => 1, cookie => 0, http => $PROVIDER,
@@ -180,8 +193,6 @@ my @ALL = (
     },
 );
 
-# What is to come: "status on" and "quota on" beside signed-in, when there are
-# intuit_limit and intuit_status: { %$signed_in, name => ..., http => ... }.
 
 
 sub all {

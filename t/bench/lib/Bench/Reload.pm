@@ -14,6 +14,7 @@ use Bench::Contenders;
 use Bench::Figures;
 use Bench::Nginx;
 use Bench::Site;
+use Bench::Store;
 
 use constant RELOADS => 3;
 
@@ -24,7 +25,7 @@ my $STORE = Bench::Site->top . '/build/bench/store.so';
 sub run {
     my ($class, $site, $say, %o) = @_;
     my %c = map { $_->{name} => $_ } Bench::Contenders::all();
-    my $zone = int($o{sessions} * 2 / 1024) + 64 . 'm';
+    my $zone = Bench::Store::zone_of($o{sessions});
     my %result;
 
     my $plain = $site->start($c{+Bench::Contenders::LIMIT},
@@ -109,7 +110,30 @@ sub under_load {
         sent => $busy->{sent}, quiet_p99 => $quiet->{p99},
         p99 => $busy->{p99}, max => $busy->{max},
         took => Bench::Figures::median(@took),
+        killed => Bench::Figures::median(map { killed($site, $n) }
+            1 .. RELOADS),
     };
+}
+
+# seconds until there is another worker after one was killed, and answers are
+# right again
+sub killed {
+    my ($site, $n) = @_;
+    my ($victim) = $n->children;
+    my $start = time;
+
+    kill 'KILL', $victim;
+
+    $n->wait_until(sub { my @now = $n->children;
+        @now >= $n->expected_workers && !grep { $_ == $victim } @now }, 60)
+        or die "no new worker:\n", $n->said;
+
+    my $spent = time - $start;
+
+    $n->wait_until(sub { $site->get($n)->status == $n->{contender}{answer} },
+        60) or die "$n->{contender}{name}: wrong answers after a kill\n";
+
+    return $spent;
 }
 
 sub markdown {
@@ -118,11 +142,13 @@ sub markdown {
 
     return Bench::Figures::table(
         [ RELOADS . ' reloads', 'requests', 'failed', 'p99 ms without',
-            'p99 ms with', 'slowest ms', 'new workers after ms' ],
+            'p99 ms with', 'added', 'slowest ms', 'new workers after ms',
+            'after a kill ms' ],
         map { my $x = $r->{$_->[0]};
             [ $_->[1], Bench::Figures::thousands($x->{sent}), $x->{failed},
-                $ms->($x->{quiet_p99}), $ms->($x->{p99}), $ms->($x->{max}),
-                sprintf('%.0f', $x->{took} * 1000) ] }
+                $ms->($x->{quiet_p99}), $ms->($x->{p99}),
+                $ms->($x->{p99} - $x->{quiet_p99}), $ms->($x->{max}),
+                map { sprintf '%.0f', $_ * 1000 } @$x{qw(took killed)} ] }
             [ plain => 'plain nginx (the limit)' ],
             [ ours => 'ours, ' . Bench::Figures::thousands($r->{sessions})
                 . ' sessions' ]);

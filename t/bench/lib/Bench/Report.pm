@@ -12,7 +12,9 @@ use POSIX ();
 
 use Bench::Contenders;
 use Bench::Figures;
+use Bench::Goals;
 use Bench::Instructions;
+use Bench::Login;
 use Bench::Reload;
 use Bench::Speed;
 use Bench::Stampede;
@@ -40,7 +42,10 @@ my @TABLES = (
     [ stampede => 'Everybody at once on an expired token',
         'The token call takes 200 ms.',
         sub { Bench::Stampede->markdown($_[0]) } ],
-    [ store => 'Memory and lookups',
+    [ login => 'Logins',
+        'Intuit is spoken to over TLS 1.3, with certificates verified.',
+        sub { Bench::Login->markdown($_[0]) } ],
+    [ store => 'A million sessions',
         'One real login, copied: in nginx\'s own slabs, which give pieces of a'
         . ' power of two.',
         sub { Bench::Store->markdown($_[0]) } ],
@@ -93,6 +98,9 @@ sub markdown {
 
     my $text = "# How fast it is\n\nMade by `make bench`; what is measured,"
         . " and how, is in [README.md](README.md).\n\n" . machine() . "\n";
+
+    my $goals = Bench::Goals::markdown($all);
+    $text .= "## Goals\n\n$goals\n" if $goals;
 
     $text .= "![requests per second, and instructions, to those of plain"
         . " nginx](results.svg)\n" if $all->{pinned} || $all->{instructions};

@@ -134,6 +134,9 @@ sub login {
         or die "$c->{name}: the login failed: ", $r->status, "\n", $r->body,
             $n->said;
 
+    # a browser has dropped the count of its login's starts a minute later
+    $jar->remove($_) for grep { /-tries$/ } $jar->names;
+
     $n->{jar} = $jar;
     $n->{token} = ($self->{sim}->tokens)[-1]{access_token};
 

@@ -1,9 +1,9 @@
 package Bench::Store;
 
-# Table four: what a session and a connection take, and whether a lookup among
-# a million is dearer than among a thousand.  One real login is copied; the
-# copies go through the module's own functions into nginx's own slabs
-# (store.c).
+# Table four: what a session and a connection take, and whether anything is
+# dearer among a million sessions and 10,000 connections than among a thousand.
+# One real login is copied; the copies go through the module's own functions
+# into nginx's own slabs (store.c).
 
 use strict;
 use warnings;
@@ -28,15 +28,14 @@ sub run {
     my ($class, $site, $say, %o) = @_;
     my $n = $o{sessions};
 
-    # 2 KB each is more than they take, and it is only address space until then
-    my $zone = int($n * 2 / 1024) + 64 . 'm';
+    my $zone = zone_of($n);
     my $many = Bench::Figures::thousands($n);
 
     $say->("the store with $many sessions");
     my $r = one($site, "measure $n", $zone, 'native');
 
     $say->("a zone that is full");
-    $r = { %$r, %{ one($site, 'evict ' . EVICTED, '8m', 'evict') } };
+    $r = { %$r, %{ one($site, 'evict ' . EVICTED, '64m', 'evict') } };
 
     $say->("instructions of lookups among 1,000 and $many sessions");
     my $out = "$site->{dir}/callgrind.store";
@@ -49,6 +48,12 @@ sub run {
         qw(few many);
 
     return $r;
+}
+
+# 2 KB each is more than they take, and it is only address space until then
+sub zone_of {
+    my ($sessions) = @_;
+    return int($sessions * 2 / 1024) + 128 . 'm';
 }
 
 # Signs in, and lets a reload measure.
@@ -98,6 +103,8 @@ sub markdown {
     my ($class, $r) = @_;
     my $many = Bench::Figures::thousands($r->{sessions});
     my $ns = sub { sprintf '%s ns', Bench::Figures::thousands($_[0]) };
+    my $us = sub { sprintf '%.1f us', $_[0] / 1000 };
+    my $ms = sub { sprintf '%s ms', Bench::Figures::thousands($_[0] / 1e6) };
 
     return Bench::Figures::table(
         [ 'memory in the zone', 'its record', 'takes' ],
@@ -115,12 +122,33 @@ sub markdown {
         [ 'lookup, time (no other load)', map({ $ns->($_) }
             @$r{qw(lookup_few_ns lookup_many_ns)}),
             sprintf('%.2f', $r->{lookup_many_ns} / $r->{lookup_few_ns}) ],
-        [ 'insert, time', '', $ns->($r->{insert_ns}), '' ],
-        [ 'longest insert', '', $ns->($r->{insert_longest_ns}), '' ],
-        [ 'insert into a full zone (one is evicted)', '',
-            $ns->($r->{evict_ns}), '' ],
-        [ 'longest of these', '', $ns->($r->{evict_longest_ns}), '' ],
-        [ 'removal', '', $ns->($r->{remove_ns}), '' ],
+        [ 'a new session', map({ $ns->($_) } @$r{qw(insert_few_ns insert_ns)}),
+            sprintf('%.2f', $r->{insert_ns} / $r->{insert_few_ns}) ],
+    ) . "\n" . Bench::Figures::table(
+        [ 'the lock, with ' . $many . ' sessions and '
+            . Bench::Figures::thousands($r->{connections}) . ' connections',
+            'mean', 'longest' ],
+        [ 'a new session', $ns->($r->{insert_ns}),
+            $us->($r->{insert_longest_ns}) ],
+        [ 'a new connection', $ns->($r->{save_ns}),
+            $us->($r->{save_longest_ns}) ],
+        [ 'a session ends', $ns->($r->{remove_ns}), '' ],
+        [ 'the status page, 64 connections at a time', '',
+            $us->($r->{walk_longest_ns}) ],
+        [ 'a new session, and one that is over goes ('
+            . Bench::Figures::thousands($r->{expired}) . ' went)',
+            $ns->($r->{expire_ns}), $us->($r->{expire_longest_ns}) ],
+        [ 'full zone ('
+            . Bench::Figures::thousands($r->{evict_sessions})
+            . ' sessions): a new session', $ns->($r->{evict_ns}),
+            $us->($r->{evict_longest_ns}) ],
+        [ sprintf('the same, in random order: a new connection (%.1f sessions'
+            . ' go)', $r->{room_evicted}), $ns->($r->{room_ns}),
+            $us->($r->{room_longest_ns}) ],
+        [ 'a worker was killed as it held the lock', '',
+            $us->($r->{looked_ns}) ],
+        [ sprintf('the same, as it changed the zone: built again (%d lost)',
+            $r->{rebuild_lost}), '', $ms->($r->{rebuild_ns}) ],
     );
 }
 

@@ -55,8 +55,27 @@ sub frame {
 # get('/path', name => 'value', ...): the number of the new stream
 sub get {
     my ($self, $path, @pairs) = @_;
+    return $self->begin('GET', END_STREAM, $path, @pairs);
+}
+
+# The same with a body; undef: data() sends it later.
+sub post {
+    my ($self, $path, $body, @pairs) = @_;
+    my $stream = $self->begin('POST', 0, $path, @pairs);
+
+    $self->data($stream, $body) if defined $body;
+    return $stream;
+}
+
+sub data {
+    my ($self, $stream, $body) = @_;
+    $self->frame(DATA, END_STREAM, $stream, $body);
+}
+
+sub begin {
+    my ($self, $method, $end, $path, @pairs) = @_;
     my $stream = $self->{next};
-    my @fields = (':method' => 'GET', ':scheme' => 'http', ':path' => $path,
+    my @fields = (':method' => $method, ':scheme' => 'http', ':path' => $path,
         ':authority' => 'localhost', @pairs);
     my $block = '';
 
@@ -65,7 +84,7 @@ sub get {
     }
 
     $self->{next} += 2;
-    $self->frame(HEADERS, END_STREAM | END_HEADERS, $stream, $block);
+    $self->frame(HEADERS, $end | END_HEADERS, $stream, $block);
 
     return $stream;
 }
