@@ -120,8 +120,9 @@ for my $round (1 .. $ROUNDS) {
 }
 
 # the release knows nothing of it
-my $path = Test::Intuit::module();
-(my $release = $path) =~ s{/\w+/(?=[^/]+$)}{/release/};
+my $path = Test::Intuit::variant() eq 'static' ? $ENV{TEST_NGINX}
+    : Test::Intuit::module();
+my $release = "$FindBin::Bin/../build/release/ngx_http_intuit_auth_module.so";
 
 ok(content($path) =~ /INTUIT_POINTS/, 'there are such points in this build');
 
