@@ -6,6 +6,8 @@
 # just got from Intuit is not lost.
 # The attack: the store is not there at the start, dies, hangs, refuses the
 # password, has no memory left, forgets everything.
+#
+# Rows: F-RED-01, F-RED-02, F-RED-04, F-RED-05
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # connection whose last write the replica had missed is written again.
 # The attack: a replica that answers, but is behind; a failover that loses the
 # rotated refresh token, whose predecessor Intuit would refuse.
+#
+# Rows: F-RED-03
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -6,6 +6,8 @@
 # The attack: Intuit gives out a new refresh token and the old one is dead at
 # once; three hosts are asked in the same moment; the token endpoint is slow;
 # who is at it is killed, with the lease; the store stands still meanwhile.
+#
+# Rows: F-RED-02, F-RED-07, F-RED-08, F-RED-09
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

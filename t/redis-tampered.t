@@ -6,6 +6,8 @@
 # The attack: a store, or somebody before it, that cuts answers into pieces,
 # gives too much, too little, other shapes, errors of all kinds, or another
 # key's value.
+#
+# Rows: F-RED-02, F-RED-04, F-RED-06
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -5,6 +5,8 @@
 # in "server".
 # The attack: a certificate for another name, of another authority; a user who
 # lacks a right; a password that anybody on the way could read.
+#
+# Rows: F-RED-01
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

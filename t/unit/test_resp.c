@@ -1,5 +1,7 @@
 /*
  * RESP2: answers in one piece and in many, and what is none.
+ *
+ * Rows: F-RED-04, F-RED-06, LES-07
  */
 
 #include "ngx_intuit_resp.h"
