@@ -477,8 +477,8 @@ ngx_http_intuit_redis_hello(ngx_conf_t *cf, ngx_http_intuit_redis_t *redis)
     ngx_str_t   args[3], auth, select;
     ngx_uint_t  n;
 
-    ngx_str_null(&auth);
-    ngx_str_null(&select);
+    ngx_str_set(&auth, "");
+    ngx_str_set(&select, "");
 
     if (redis->password.len) {
         n = 0;
