@@ -195,7 +195,9 @@ sub worker_killed {
     is(used(), valid(), '... with the token that Intuit holds valid');
     is(scalar(sent()), $requests, "... after $requests request");
 
-    is(log_has('was built again'), 1, '... the zone was built again')
+    # who has changed nothing yet leaves nothing to build
+    is(log_has('was built again'), $point eq 'zone-locked' ? 0 : 1,
+        '... the zone was built again, if it was to be')
         if $point =~ /^zone/ && !$rebuilt;
 }
 
