@@ -430,6 +430,11 @@ ngx_intuit_read_pair(ngx_intuit_reader_t *reader, ngx_intuit_pair_t *pair)
         pair->expires = ngx_intuit_record_time(&p);
         pair->refresh_expires = ngx_intuit_record_time(&p);
         pair->hard_expires = ngx_intuit_record_time(&p);
+
+        /* there is one way to write a record */
+        if (r.version != NGX_INTUIT_RECORD_LAST && ngx_intuit_no_pair(pair)) {
+            ngx_intuit_read_fail(&r);
+        }
     }
 
     *reader = r;
