@@ -89,7 +89,7 @@ ngx_http_intuit_disconnect_company(ngx_http_request_t *r,
     disconnect = ngx_palloc(r->pool, sizeof(ngx_http_intuit_disconnect_t));
 
     if (disconnect == NULL
-        || ngx_http_intuit_store_id(&id, "connection", provider, realm)
+        || ngx_http_intuit_connection_id(&id, provider, realm)
            != NGX_OK)
     {
         ngx_http_intuit_operator_fail(r, provider, NGX_HTTP_INTUIT_E_INTERNAL,
