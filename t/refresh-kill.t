@@ -127,7 +127,7 @@ for my $round (1 .. $ROUNDS) {
         next if $point eq 'zone-locked';
 
         killed_at($point);
-        power_failed($point, $lost);
+        power_failed($point, $lost, 'at once');
     }
 }
 
@@ -209,9 +209,14 @@ sub statuses {
 }
 
 sub power_failed {
-    my ($point, $lost) = @_;
+    my ($point, $lost, $at_once) = @_;
 
     $t->crash;
+
+    # another has gone on, and the power failed at any moment of that
+    $lost ||= scalar(sent())
+        if $at_once && $point =~ /^(lease-taken|file-locked|before-request)$/;
+
     start_faked();
 
     if ($lost) {
