@@ -19,6 +19,7 @@
 
 static ngx_int_t ngx_http_intuit_fault_header_filter(ngx_http_request_t *r);
 static void ngx_http_intuit_fault_uncache(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_intuit_fault_no_http(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_fault_instead(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_fault_short(ngx_http_request_t *r);
@@ -84,6 +85,10 @@ ngx_http_intuit_fault_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
+    if (ngx_http_intuit_fault_no_http(r)) {
+        return NGX_HTTP_BAD_GATEWAY;
+    }
+
     if (r->err_status == NGX_HTTP_BAD_GATEWAY
         || r->err_status == NGX_HTTP_GATEWAY_TIME_OUT)
     {
@@ -134,6 +139,38 @@ ngx_http_intuit_fault_uncache(ngx_http_request_t *r)
     {
         r->upstream->cacheable = 0;
     }
+}
+
+
+/*
+ * nginx takes bytes without a status line for an answer of HTTP/0.9, a 200, and
+ * has changed the client's request to that version.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_fault_no_http(ngx_http_request_t *r)
+{
+    u_char  *p;
+
+    if (r->http_version != NGX_HTTP_VERSION_9
+        || r->err_status
+        || r->upstream == NULL
+        || r->upstream->state == NULL
+        || r->upstream->header_sent
+        || r->http_protocol.len < sizeof("HTTP/1.1") - 1)
+    {
+        return 0;
+    }
+
+    /* "HTTP/1.1" */
+
+    p = r->http_protocol.data + sizeof("HTTP/") - 1;
+
+    r->http_version = (p[0] - '0') * 1000 + (p[2] - '0');
+    r->upstream->cacheable = 0;
+    r->upstream->state->status = NGX_HTTP_BAD_GATEWAY;
+
+    return 1;
 }
 
 

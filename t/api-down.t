@@ -96,6 +96,7 @@ sub checked {
 my $c = $t->connect;
 
 for my $case ([ 'a reset', { rst => \1 }, 502, 'api_unavailable' ],
+    [ 'no HTTP', { raw => "SSH-2.0-OpenSSH_9.2p1\r\n" }, 502, 'api_unavailable' ],
     [ 'silence', { hang => \1 }, 504, 'api_timeout' ],
     [ 'a header without end', { status => 200, headers => { 'X-Long' =>
         'x' x 100_000 } }, 502, 'api_unavailable' ])
