@@ -111,10 +111,42 @@ ngx_http_intuit_read_file(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *text,
 }
 
 
+ngx_uint_t
+ngx_http_intuit_conf_unended(ngx_conf_t *cf)
+{
+    ngx_str_t      *value;
+    ngx_uint_t      i;
+    ngx_command_t  *cmd;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        for (cmd = ngx_http_intuit_auth_module.commands; cmd->name.len; cmd++) {
+
+            if (cmd->name.len != value[i].len
+                || ngx_memcmp(cmd->name.data, value[i].data, value[i].len)
+                   != 0)
+            {
+                continue;
+            }
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" has \"%V\" among its values: put a "
+                               "\";\" between them", &value[0], &value[i]);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 char *
 ngx_http_intuit_conf_file(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *file)
 {
-    size_t  i;
+    size_t      i;
+    ngx_str_t  *directive;
 
     *file = *value;
 
@@ -130,6 +162,15 @@ ngx_http_intuit_conf_file(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *file)
         {
             return "has a quote, backslash or dollar sign in its path";
         }
+    }
+
+    /* OpenSSL's message would name no directive */
+
+    if (access((char *) file->data, R_OK) == -1) {
+        directive = cf->args->elts;
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "%V: cannot open \"%V\"", directive, file);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -17,8 +17,11 @@ char *ngx_http_intuit_block(ngx_conf_t *cf, void *conf, ngx_uint_t type);
 ngx_int_t ngx_http_intuit_read_file(ngx_conf_t *cf, ngx_str_t *name,
     ngx_str_t *text, const char *directive);
 
-/* The whole path of a file that a configuration text is to name.  NULL, or
- * what is wrong. */
+/* 1 (logged): a value is a directive, so the one before lacks its ";". */
+ngx_uint_t ngx_http_intuit_conf_unended(ngx_conf_t *cf);
+
+/* The whole path of a file that a configuration text is to name, and that is
+ * there.  NULL, or what is wrong. */
 char *ngx_http_intuit_conf_file(ngx_conf_t *cf, ngx_str_t *value,
     ngx_str_t *file);
 

@@ -50,6 +50,9 @@ static char  ngx_http_intuit_fetch_base[] =
     "subrequest_output_buffer_size 64k;"
     "resolver_timeout 5s;";
 
+/* else merging would open the default access_log, which may be root's */
+static ngx_str_t  ngx_http_intuit_fetch_quiet = ngx_string("access_log off;");
+
 static ngx_str_t  ngx_http_intuit_fetch_var = ngx_string("intuit_fetch_url");
 
 static const char  *ngx_http_intuit_ca_files[] = {
@@ -484,6 +487,7 @@ ngx_http_intuit_private_conf(ngx_conf_t *cf, ngx_str_t *text,
 {
     char                         *rv;
     ngx_conf_t                    save;
+    ngx_uint_t                    paths;
     ngx_http_conf_ctx_t          *ctx, parent;
     ngx_http_core_loc_conf_t     *clcf, *http;
     ngx_http_core_srv_conf_t    **cscf;
@@ -527,12 +531,18 @@ ngx_http_intuit_private_conf(ngx_conf_t *cf, ngx_str_t *text,
     cf->cmd_type = NGX_HTTP_LOC_CONF;
 
     rv = NGX_CONF_OK;
+    paths = cf->cycle->paths.nelts;
 
-    if (ngx_http_intuit_conf_text(cf, text) != NGX_OK
+    if (ngx_http_intuit_conf_text(cf, &ngx_http_intuit_fetch_quiet) != NGX_OK
+        || ngx_http_intuit_conf_text(cf, text) != NGX_OK
         || ngx_http_intuit_fetch_merge(cf, ctx, &parent) != NGX_OK)
     {
         rv = NGX_CONF_ERROR;
     }
+
+    /* nor are the default temporary directories made: nothing is put there */
+
+    cf->cycle->paths.nelts = paths;
 
     *cf = save;
 

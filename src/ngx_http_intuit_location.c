@@ -32,6 +32,8 @@ static ngx_int_t ngx_http_intuit_proxy_options(ngx_conf_t *cf,
     ngx_http_intuit_loc_conf_t *ilcf);
 static ngx_int_t ngx_http_intuit_proxy_upstream(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
+static void ngx_http_intuit_location_realm(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_intuit_location_leaks(
     ngx_http_core_loc_conf_t *clcf, ngx_http_upstream_conf_t *ucf,
     ngx_http_intuit_main_conf_t *imcf);
@@ -164,6 +166,18 @@ ngx_http_intuit_set_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ccv.complex_value == NULL
             || ngx_http_compile_complex_value(&ccv) != NGX_OK)
         {
+            return NGX_CONF_ERROR;
+        }
+
+        /* it would let everybody in */
+
+        if (ccv.complex_value->lengths == NULL
+            && ngx_strncmp(value[i].data, "intuit_", 7) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in "
+                               "\"auth_intuit_require\": write $%V",
+                               &value[i], &value[i]);
             return NGX_CONF_ERROR;
         }
     }
@@ -377,6 +391,8 @@ ngx_http_intuit_locations_init(ngx_conf_t *cf,
 
         clcf = proxied[i];
 
+        ngx_http_intuit_location_realm(cf, clcf);
+
         /* what the proxy module's own configuration begins with */
         ucf = clcf->loc_conf[ngx_http_proxy_module.ctx_index];
 
@@ -410,6 +426,42 @@ ngx_http_intuit_locations_init(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* nobody could connect that company */
+
+static void
+ngx_http_intuit_location_realm(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_str_t                   *rule, *realm;
+    ngx_uint_t                   i;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+
+    ilcf = clcf->loc_conf[ngx_http_intuit_auth_module.ctx_index];
+
+    if (ilcf->realm == NULL || ilcf->realm->lengths
+        || ilcf->proxy == NULL || ilcf->proxy->allow_realm.nelts == 0)
+    {
+        return;
+    }
+
+    realm = &ilcf->realm->value;
+    rule = ilcf->proxy->allow_realm.elts;
+
+    for (i = 0; i < ilcf->proxy->allow_realm.nelts; i++) {
+        if (rule[i].len == realm->len
+            && ngx_memcmp(rule[i].data, realm->data, realm->len) == 0)
+        {
+            return;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                  "\"intuit_proxy\" has realm=%V in the location \"%V\", and "
+                  "\"allow_realm\" has not: add it, in intuit_provider \"%V\" "
+                  "in %s:%ui", realm, &clcf->name, &ilcf->proxy->name,
+                  ilcf->proxy->file, ilcf->proxy->line);
 }
 
 

@@ -173,7 +173,11 @@ ngx_http_intuit_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     if (provider->client_secret.len == 0) {
-        return "names an empty file: put the app's client secret into it";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"client_secret_file\" \"%V\" is an empty file: "
+                           "put the app's client secret into it",
+                           &provider->client_secret_file);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -193,6 +197,10 @@ ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (provider->scope.len) {
         return "is duplicate";
+    }
+
+    if (ngx_http_intuit_conf_unended(cf)) {
+        return NGX_CONF_ERROR;
     }
 
     value = cf->args->elts;
@@ -216,8 +224,11 @@ ngx_http_intuit_set_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             if (value[i].data[k] <= ' ' || value[i].data[k] > '~'
                 || ngx_strchr("\"\\,", value[i].data[k]))
             {
-                return "takes scopes as separate words, without quotes and "
-                       "commas";
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid value \"%V\" in \"scope\": write "
+                                   "scopes as separate words, without quotes "
+                                   "and commas", &value[i]);
+                return NGX_CONF_ERROR;
             }
         }
 
@@ -235,13 +246,18 @@ char *
 ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t                   *value, *rule;
-    ngx_uint_t                   i, email;
+    ngx_uint_t                   i, email, pieces;
     ngx_array_t                 *rules;
     ngx_http_intuit_provider_t  *provider = conf;
 
     email = (cmd->name.len == sizeof("allow_email") - 1
              && cmd->name.data[6] == 'e');
     rules = email ? &provider->allow_email : &provider->allow_realm;
+    pieces = 0;
+
+    if (ngx_http_intuit_conf_unended(cf)) {
+        return NGX_CONF_ERROR;
+    }
 
     value = cf->args->elts;
 
@@ -281,6 +297,18 @@ ngx_http_intuit_set_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *rule = value[i];
+
+        pieces += (value[i].len <= 4);
+    }
+
+    /* Intuit's pages show "9130 3479 5798 3546" */
+
+    if (!email && pieces > 1 && pieces == cf->args->nelts - 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V %V\" in \"allow_realm\": write "
+                           "a company id without blanks", &value[1],
+                           &value[2]);
+        return NGX_CONF_ERROR;
     }
 
     if ((email && provider->allow_email_any && rules->nelts)
@@ -302,6 +330,10 @@ ngx_http_intuit_set_cookie_flags(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_intuit_provider_t  *provider = conf;
 
     (void) cmd;
+
+    if (ngx_http_intuit_conf_unended(cf)) {
+        return NGX_CONF_ERROR;
+    }
 
     value = cf->args->elts;
 
@@ -361,8 +393,10 @@ ngx_http_intuit_set_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (ngx_intuit_key_parse(key, &text) != NGX_OK) {
-        return "names a file that holds no key: "
-               "make one with \"openssl rand -hex 32\"";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"encryption_key_file\" \"%V\" holds no key: make "
+                           "one with \"openssl rand -hex 32\"", &name);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

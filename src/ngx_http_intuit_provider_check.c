@@ -13,8 +13,12 @@
 
 
 static ngx_int_t ngx_http_intuit_provider_error(ngx_conf_t *cf,
-    ngx_http_intuit_provider_t *provider, const char *text);
+    ngx_http_intuit_provider_t *provider, const char *fmt, ...);
+static ngx_int_t ngx_http_intuit_provider_app(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_provider_urls(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider);
+static ngx_int_t ngx_http_intuit_provider_args(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_provider_redirect(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
@@ -59,11 +63,19 @@ static ngx_str_t  ngx_http_intuit_own_args[] = {
 
 static ngx_int_t
 ngx_http_intuit_provider_error(ngx_conf_t *cf,
-    ngx_http_intuit_provider_t *provider, const char *text)
+    ngx_http_intuit_provider_t *provider, const char *fmt, ...)
 {
+    u_char   *p, text[NGX_MAX_CONF_ERRSTR];
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(text, text + NGX_MAX_CONF_ERRSTR, fmt, args);
+    va_end(args);
+
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "%s, in intuit_provider \"%V\" in %s:%ui", text,
-                  &provider->name, provider->file, provider->line);
+                  "%*s, in intuit_provider \"%V\" in %s:%ui",
+                  (size_t) (p - text), text, &provider->name, provider->file,
+                  provider->line);
 
     return NGX_ERROR;
 }
@@ -76,20 +88,8 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     u_char     beginning[sizeof("session") - 1 + NGX_INTUIT_HASH_LEN];
     ngx_str_t  parts[4];
 
-    if (provider->environment == NGX_CONF_UNSET_UINT) {
-        return ngx_http_intuit_provider_error(cf, provider,
-                   "no \"environment\": write sandbox or production");
-    }
-
-    if (provider->client_id.len == 0) {
-        return ngx_http_intuit_provider_error(cf, provider,
-                   "no \"client_id\": it is on the app's Keys page at Intuit");
-    }
-
-    if (provider->client_secret.len == 0) {
-        return ngx_http_intuit_provider_error(cf, provider,
-                   "no \"client_secret\" or \"client_secret_file\": the "
-                   "secret is on the app's Keys page at Intuit");
+    if (ngx_http_intuit_provider_app(cf, provider) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (provider->used_by_auth
@@ -122,6 +122,7 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     }
 
     if (ngx_http_intuit_provider_urls(cf, provider) != NGX_OK
+        || ngx_http_intuit_provider_args(cf, provider) != NGX_OK
         || ngx_http_intuit_provider_redirect(cf, provider) != NGX_OK
         || ngx_http_intuit_provider_uris(cf, provider) != NGX_OK
         || ngx_http_intuit_provider_scope(cf, provider) != NGX_OK
@@ -165,13 +166,63 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
 }
 
 
+/* a placeholder that was not filled in would be sent to Intuit as it is */
+
+static ngx_int_t
+ngx_http_intuit_provider_app(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider)
+{
+    ngx_str_t  *id, *secret;
+
+    id = &provider->client_id;
+    secret = &provider->client_secret;
+
+    if (provider->environment == NGX_CONF_UNSET_UINT) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "no \"environment\": write sandbox or production");
+    }
+
+    if (id->len == 0) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "no \"client_id\": it is on the app's Keys page at Intuit");
+    }
+
+    if (ngx_strlchr(id->data, id->data + id->len, '$')
+        || ngx_strlchr(id->data, id->data + id->len, ' '))
+    {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"client_id\" is \"%V\": copy it from the app's Keys page "
+                   "at Intuit, there are no variables here", id);
+    }
+
+    if (secret->len == 0) {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "no \"client_secret\" or \"client_secret_file\": the "
+                   "secret is on the app's Keys page at Intuit");
+    }
+
+    /* not shown: it may be a secret all the same */
+
+    if (provider->client_secret_file.len == 0
+        && (secret->data[0] == '/'
+            || (secret->len > 1 && secret->data[0] == '$'
+                && secret->data[1] == '{')))
+    {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"client_secret\" has a path or a variable: write the "
+                   "secret itself, or \"client_secret_file\" and a path");
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_intuit_provider_urls(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
     const char        *reason;
-    ngx_str_t         *args;
-    ngx_uint_t         i;
+    ngx_str_t         *other;
     ngx_intuit_url_t   u;
 
     if (provider->config_url.len) {
@@ -181,7 +232,7 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
         {
             return ngx_http_intuit_provider_error(cf, provider,
                        "\"config_url\" must be an https URL (http on "
-                       "loopback only)");
+                       "loopback only), not %V", &provider->config_url);
         }
     }
 
@@ -194,10 +245,20 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
     {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"api_url\" must be https://host (http on loopback only), "
-                   "without a path");
+                   "without a path, not %V", &provider->api_url);
     }
 
     provider->api_url = u.origin;
+
+    other = &ngx_http_intuit_api_urls[!provider->environment];
+
+    if (u.origin.len == other->len
+        && ngx_strncasecmp(u.origin.data, other->data, other->len) == 0)
+    {
+        return ngx_http_intuit_provider_error(cf, provider,
+                   "\"api_url\" %V is of the other \"environment\", which has "
+                   "other companies: leave it out, or change both", other);
+    }
 
     if (provider->migrate_url.len == 0) {
         provider->migrate_url =
@@ -209,8 +270,19 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
     {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"migrate_url\" must be an https URL without arguments "
-                   "(http on loopback only)");
+                   "(http on loopback only), not %V", &provider->migrate_url);
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_provider_args(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider)
+{
+    ngx_str_t   *args;
+    ngx_uint_t   i;
 
     args = &provider->extra_auth_args;
 
@@ -224,7 +296,8 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
         if (ngx_intuit_args_has(args, &ngx_http_intuit_own_args[i])) {
             return ngx_http_intuit_provider_error(cf, provider,
                        "\"extra_auth_args\" repeats an argument that the "
-                       "module sends itself");
+                       "module sends itself: leave \"%V\" out",
+                       &ngx_http_intuit_own_args[i]);
         }
     }
 
@@ -234,7 +307,8 @@ ngx_http_intuit_provider_urls(ngx_conf_t *cf,
             || args->data[i] == '#')
         {
             return ngx_http_intuit_provider_error(cf, provider,
-                       "\"extra_auth_args\" must be written percent-encoded");
+                       "\"extra_auth_args\" must be written "
+                       "percent-encoded, not \"%V\"", args);
         }
     }
 
@@ -260,7 +334,8 @@ ngx_http_intuit_provider_redirect(ngx_conf_t *cf,
     if (ngx_intuit_url_parse(&provider->redirect_uri, u, &reason) != NGX_OK) {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"redirect_uri\" must be an absolute URL such as "
-                   "https://tools.example.com/intuit/callback");
+                   "https://tools.example.com/intuit/callback, not %V",
+                   &provider->redirect_uri);
     }
 
     if (u->path.len < 2 || u->has_args
@@ -269,7 +344,8 @@ ngx_http_intuit_provider_redirect(ngx_conf_t *cf,
     {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"redirect_uri\" needs a plain path of its own such as "
-                   "/intuit/callback, without arguments");
+                   "/intuit/callback, without arguments, not %V",
+                   &provider->redirect_uri);
     }
 
     if (provider->environment == NGX_HTTP_INTUIT_PRODUCTION) {
@@ -278,14 +354,17 @@ ngx_http_intuit_provider_redirect(ngx_conf_t *cf,
             return ngx_http_intuit_provider_error(cf, provider,
                        "\"redirect_uri\" of a production app must be https "
                        "with a host name: Intuit accepts no http, IP address "
-                       "or localhost there");
+                       "or localhost there, and it is %V",
+                       &provider->redirect_uri);
         }
 
     } else if (!u->https && !u->loopback) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"redirect_uri\" %V is plain http and not localhost: "
-                      "anybody on the way can read codes and cookies",
-                      &provider->redirect_uri);
+                      "anybody on the way can read codes and cookies, in "
+                      "intuit_provider \"%V\" in %s:%ui",
+                      &provider->redirect_uri, &provider->name,
+                      provider->file, provider->line);
     }
 
     /* a notice would go to the log file alone */
@@ -378,7 +457,8 @@ ngx_http_intuit_provider_scope(ngx_conf_t *cf,
     if (provider->connects && !provider->company) {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"scope\" has no company to connect by intuit_connect: "
-                   "add com.intuit.quickbooks.accounting");
+                   "add com.intuit.quickbooks.accounting to \"%V\"",
+                   &provider->scope);
     }
 
     if (provider->userinfo == NGX_CONF_UNSET) {
@@ -398,7 +478,7 @@ ngx_http_intuit_provider_scope(ngx_conf_t *cf,
     {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"allow_email\" needs \"openid email\" in \"scope\" and "
-                   "\"userinfo on\"");
+                   "\"userinfo on\"; \"scope\" is \"%V\"", &provider->scope);
     }
 
     return NGX_OK;
@@ -468,7 +548,8 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
     } else if (provider->secure) {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"cookie_flags\" has secure, but \"redirect_uri\" is "
-                   "plain http: browsers would not keep the cookies");
+                   "plain http: browsers would not keep the cookies of %V",
+                   &provider->redirect_uri);
     }
 
     if (name->len == 0) {
@@ -488,7 +569,7 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
         {
             return ngx_http_intuit_provider_error(cf, provider,
                        "\"cookie_name\" has a character that no cookie name "
-                       "may have");
+                       "may have: write letters and digits, not \"%V\"", name);
         }
     }
 
@@ -499,7 +580,8 @@ ngx_http_intuit_provider_cookie(ngx_conf_t *cf,
     if (host && !provider->secure) {
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"cookie_name\" begins with __Host- or __Secure-, which "
-                   "browsers keep over https and on localhost only");
+                   "browsers keep over https and on localhost only: write "
+                   "another than \"%V\", or https in \"redirect_uri\"", name);
     }
 
     if (provider->secure) {
@@ -588,12 +670,6 @@ ngx_http_intuit_provider_tls(ngx_conf_t *cf,
         return ngx_http_intuit_provider_error(cf, provider,
                    "\"ssl_trusted_certificate\" or \"ssl_crl\" comes too late: "
                    "put the block before the locations with intuit_proxy");
-    }
-
-    if (provider->early && provider->ssl_crl.len) {
-        return ngx_http_intuit_provider_error(cf, provider,
-                   "\"ssl_crl\" comes too late: put the block before the "
-                   "locations with intuit_proxy");
     }
 
     if (!provider->own_ca) {

@@ -149,6 +149,15 @@ ngx_http_intuit_redis_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (n = 1; n < cf->args->nelts; n++) {
 
+        /* not shown: there is a secret in it */
+
+        if (ngx_strlchr(value[n].data, value[n].data + value[n].len, '@')
+            || ngx_strncmp(value[n].data, "password", 8) == 0)
+        {
+            return "takes host:port: put the password into a file, and name "
+                   "that by \"password_file\"";
+        }
+
         ngx_memzero(&u, sizeof(ngx_url_t));
 
         u.url = value[n];
@@ -213,7 +222,10 @@ ngx_http_intuit_redis_set_password(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     if (redis->password.len == 0) {
-        return "names an empty file: put the password into it";
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"password_file\" \"%V\" is an empty file: put "
+                           "the password into it", &name);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -8,7 +8,7 @@
 static ngx_int_t ngx_http_intuit_state_check(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_state_parent(ngx_conf_t *cf,
-    ngx_str_t *name);
+    ngx_http_intuit_provider_t *provider);
 
 
 char *
@@ -130,7 +130,7 @@ ngx_http_intuit_state_check(ngx_conf_t *cf,
         err = ngx_errno;
 
         if (err == NGX_ENOENT) {
-            return ngx_http_intuit_state_parent(cf, name);
+            return ngx_http_intuit_state_parent(cf, provider);
         }
 
         wrong = "cannot be looked at";
@@ -162,12 +162,14 @@ ngx_http_intuit_state_check(ngx_conf_t *cf,
 /* the directory itself is made at the start */
 
 static ngx_int_t
-ngx_http_intuit_state_parent(ngx_conf_t *cf, ngx_str_t *name)
+ngx_http_intuit_state_parent(ngx_conf_t *cf,
+    ngx_http_intuit_provider_t *provider)
 {
     u_char      *p;
-    ngx_str_t    parent;
+    ngx_str_t   *name, parent;
     ngx_pool_t  *pool;
 
+    name = &provider->state_path->name;
     pool = cf->temp_pool;
 
     parent.data = ngx_pnalloc(pool, name->len + 1);
@@ -186,7 +188,10 @@ ngx_http_intuit_state_parent(ngx_conf_t *cf, ngx_str_t *name)
 
     if (access((char *) parent.data, W_OK|X_OK) == -1) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "\"state_path\" %V cannot be made in %V", name, &parent);
+                      "\"state_path\" %V cannot be made in %V now: make it "
+                      "yourself, mode 0700, for the user of the workers, in "
+                      "intuit_provider \"%V\" in %s:%ui", name, &parent,
+                      &provider->name, provider->file, provider->line);
         return NGX_ERROR;
     }
 

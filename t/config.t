@@ -114,7 +114,7 @@ my @cases = (
     'no scope' => [ scope => undef ],
         qr/no "scope": write for example "openid/,
     'scopes with commas' => [ scope => 'openid,email' ],
-        qr/"scope" directive takes scopes as separate words, without/,
+        qr/"openid,email" in "scope": write scopes as separate words, without/,
     'an answer that may take an hour' => [ read_timeout => '1h' ],
         qr/"connect_timeout", twice, and "read_timeout" are more than 30/,
     'a connect_timeout that overflows' => [ connect_timeout => '20d' ],

@@ -231,6 +231,9 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+with=${client_id:+, with your keys}
+echo "Starting nginx${with:- and a simulated Intuit} on port $port."
+
 dir=$(mktemp -d "${TMPDIR:-/tmp}/intuit-demo-XXXXXX")
 chmod 711 "$dir"
 sim=

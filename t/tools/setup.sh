@@ -150,20 +150,25 @@ apt_get() {
 # nginx is wanted as a program: Debian's package would also start it as a
 # service, on port 80.
 install_quietly() {
-    local policy=/usr/sbin/policy-rc.d status=0
+    local policy=/usr/sbin/policy-rc.d
 
     if [ -e "$policy" ]; then
         apt_get install --no-install-recommends "$@"
         return
     fi
 
-    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" > /dev/null
-    "${sudo[@]}" chmod 755 "$policy"
+    # in a shell of its own, so that Ctrl-C leaves no such file behind
+    (
+        trap '"${sudo[@]}" rm -f "$policy"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
 
-    apt_get install --no-install-recommends "$@" || status=$?
+        printf '#!/bin/sh\nexit 101\n' \
+            | "${sudo[@]}" tee "$policy" > /dev/null
+        "${sudo[@]}" chmod 755 "$policy"
 
-    "${sudo[@]}" rm -f "$policy"
-    return "$status"
+        apt_get install --no-install-recommends "$@"
+    )
 }
 
 install_packages() {
