@@ -16,6 +16,7 @@
 
 #include "ngx_http_intuit_compat.h"
 #include "ngx_http_intuit_store.h"
+#include "ngx_intuit_claims.h"
 #include "ngx_intuit_crypto.h"
 #include "ngx_intuit_header.h"
 #include "ngx_intuit_json.h"

@@ -141,6 +141,7 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     const ngx_intuit_pair_t *pair, ngx_intuit_session_t *session)
 {
     time_t                           now;
+    ngx_str_t                        claims;
     ngx_http_intuit_main_conf_t     *imcf;
     ngx_http_intuit_exchange_ctx_t  *ctx;
 
@@ -155,7 +156,6 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
     session->created = now;
     session->expires = now + job->provider->session_timeout;
     session->sub = ctx->jwt.sub;
-    session->userinfo = ctx->userinfo_text;
     session->login.data = ctx->in.login.data;
     session->login.len = NGX_HTTP_INTUIT_ID_LEN;
 
@@ -177,8 +177,15 @@ ngx_http_intuit_exchange_session(ngx_http_intuit_job_t *job,
         session->id_token = ctx->tokens.id_token;
     }
 
-    return ngx_intuit_claims_merge(job->pool, ctx->jwt.claims, ctx->userinfo,
-                                   &session->claims);
+    if (ngx_intuit_claims_merge(job->pool, ctx->jwt.claims, ctx->userinfo,
+                                &claims)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_intuit_session_describe(job->pool, session, &claims,
+                                       &ctx->userinfo_text);
 }
 
 

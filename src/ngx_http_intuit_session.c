@@ -215,7 +215,9 @@ ngx_http_intuit_session_json(ngx_http_request_t *r,
         company = view->loaded.connection.company;
     }
 
-    claims = session->claims;
+    if (ngx_intuit_session_claims(r->pool, session, &claims) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (claims.len == 0) {
         ngx_str_set(&claims, "{}");

@@ -34,10 +34,10 @@
 
 /* a zone with canaries is not one without */
 #if (NGX_INTUIT_SHM_DEBUG)
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x80000009
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       0x8000000a
 #define NGX_HTTP_INTUIT_SHM_GUARD        16        /* keeps the alignment */
 #else
-#define NGX_HTTP_INTUIT_SHM_LAYOUT       9
+#define NGX_HTTP_INTUIT_SHM_LAYOUT       10
 #endif
 
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)

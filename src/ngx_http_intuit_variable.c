@@ -208,7 +208,7 @@ ngx_http_intuit_variable_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_int_t                rc;
-    ngx_str_t                name, value;
+    ngx_str_t                name, text, value;
     ngx_http_intuit_view_t  *view;
 
     name = *(ngx_str_t *) data;
@@ -224,8 +224,15 @@ ngx_http_intuit_variable_claim(ngx_http_request_t *r,
     }
 
     if (view->claims == NULL) {
-        view->claims = ngx_intuit_json_parse(r->main->pool,
-                                             &view->loaded.session.claims);
+
+        if (ngx_intuit_session_claims(r->main->pool, &view->loaded.session,
+                                      &text)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        view->claims = ngx_intuit_json_parse(r->main->pool, &text);
         if (view->claims == NULL) {
             return NGX_ERROR;
         }
@@ -263,7 +270,12 @@ ngx_http_intuit_variable_userinfo(ngx_http_request_t *r,
         return ngx_http_intuit_variable_set(v, &value);
     }
 
-    value = view->loaded.session.userinfo;
+    if (ngx_intuit_session_userinfo(r->main->pool, &view->loaded.session,
+                                    &value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (ngx_http_intuit_has_control(&value)) {
 

@@ -4,11 +4,16 @@
  *   version (1 byte), kind (1 byte), then the structure's members in their
  *   order: times as 8 bytes (two's complement), flags as one byte, strings as
  *   2 bytes of length and the text, all numbers in network byte order; a pair
- *   of tokens is preceded by a flag, and 0 stands for an empty one
+ *   of tokens is preceded by a flag, and 0 stands for an empty one; in a
+ *   session a string that may be a part of the claims, which come before it,
+ *   is 2 bytes of length and, if that is not 0, 2 bytes of where it begins
+ *   there, plus 1, or 0 and the text
  *
- * A change of any record's layout needs a new version.  The last one is read
- * as well: files of connections outlive an upgrade.  It has no flag before a
- * pair.
+ * A change of a record's layout needs a new version for that kind.  Older ones
+ * are read as well: files of connections outlive an upgrade, and hosts with
+ * different versions share sessions.  Version 3 has no flag before a pair; a
+ * session of version 3 or 4 has realm, sub and email, in full, before the
+ * claims, and all of userinfo, which is not packed.
  */
 
 #include <ngx_config.h>
@@ -17,13 +22,13 @@
 
 
 #define NGX_INTUIT_RECORD_VERSION       4
-#define NGX_INTUIT_RECORD_LAST          3
+#define NGX_INTUIT_RECORD_PACKED        5       /* of sessions */
+#define NGX_INTUIT_RECORD_OLDEST        3
 
 #define NGX_INTUIT_RECORD_CONNECTION    'C'
 #define NGX_INTUIT_RECORD_SESSION       'S'
 #define NGX_INTUIT_RECORD_LOGIN         'L'
 
-#define NGX_INTUIT_RECORD_STRING_MAX    65535
 #define NGX_INTUIT_RECORD_TIME_LEN      8
 
 
@@ -60,14 +65,18 @@ static void ngx_intuit_write_login(ngx_intuit_writer_t *w,
 static void ngx_intuit_write_pair(ngx_intuit_writer_t *w,
     const ngx_intuit_pair_t *pair);
 static ngx_uint_t ngx_intuit_no_pair(const ngx_intuit_pair_t *pair);
-static void ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind);
+static void ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char version,
+    u_char kind);
 static void ngx_intuit_write_bytes(ngx_intuit_writer_t *w, const u_char *p,
     size_t len);
 static void ngx_intuit_write_time(ngx_intuit_writer_t *w, time_t t);
+static void ngx_intuit_write_part(ngx_intuit_writer_t *w, const ngx_str_t *s,
+    const ngx_str_t *whole);
+static void ngx_intuit_write_number(ngx_intuit_writer_t *w, size_t n);
 static void ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s);
 
 static ngx_inline void ngx_intuit_read_head(ngx_intuit_reader_t *r,
-    const ngx_str_t *in, u_char kind);
+    const ngx_str_t *in, ngx_uint_t version, u_char kind);
 static ngx_inline ngx_int_t ngx_intuit_read_end(ngx_intuit_reader_t *r);
 static ngx_inline void ngx_intuit_read_some(ngx_intuit_reader_t *r,
     ngx_intuit_pair_t *pair);
@@ -83,6 +92,10 @@ static ngx_inline void ngx_intuit_read_flag(ngx_intuit_reader_t *r,
 static ngx_inline void ngx_intuit_read_time(ngx_intuit_reader_t *r,
     time_t *t);
 static ngx_inline time_t ngx_intuit_record_time(u_char **pos);
+static ngx_inline void ngx_intuit_read_part(ngx_intuit_reader_t *r,
+    ngx_str_t *s, const ngx_str_t *whole);
+static ngx_inline void ngx_intuit_read_number(ngx_intuit_reader_t *r,
+    size_t *n);
 static ngx_inline void ngx_intuit_read_str(ngx_intuit_reader_t *r,
     ngx_str_t *s);
 
@@ -149,7 +162,8 @@ ngx_intuit_write_connection(ngx_intuit_writer_t *w, const void *record)
     c = record;
     dead = c->dead ? 1 : 0;
 
-    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_CONNECTION);
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_VERSION,
+                          NGX_INTUIT_RECORD_CONNECTION);
     ngx_intuit_write_str(w, &c->realm);
     ngx_intuit_write_str(w, &c->company);
     ngx_intuit_write_pair(w, &c->current);
@@ -172,14 +186,16 @@ ngx_intuit_write_session(ngx_intuit_writer_t *w, const void *record)
 
     s = record;
 
-    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_SESSION);
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_PACKED,
+                          NGX_INTUIT_RECORD_SESSION);
     ngx_intuit_write_time(w, s->created);
     ngx_intuit_write_time(w, s->expires);
-    ngx_intuit_write_str(w, &s->realm);
-    ngx_intuit_write_str(w, &s->sub);
-    ngx_intuit_write_str(w, &s->email);
     ngx_intuit_write_str(w, &s->claims);
+    ngx_intuit_write_number(w, s->shared);
     ngx_intuit_write_str(w, &s->userinfo);
+    ngx_intuit_write_part(w, &s->realm, &s->claims);
+    ngx_intuit_write_part(w, &s->sub, &s->claims);
+    ngx_intuit_write_part(w, &s->email, &s->claims);
     ngx_intuit_write_str(w, &s->id_token);
     ngx_intuit_write_pair(w, &s->own);
     ngx_intuit_write_str(w, &s->login);
@@ -193,7 +209,8 @@ ngx_intuit_write_login(ngx_intuit_writer_t *w, const void *record)
 
     l = record;
 
-    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_LOGIN);
+    ngx_intuit_write_head(w, NGX_INTUIT_RECORD_VERSION,
+                          NGX_INTUIT_RECORD_LOGIN);
     ngx_intuit_write_time(w, l->created);
     ngx_intuit_write_bytes(w, l->state, sizeof(l->state));
     ngx_intuit_write_bytes(w, l->nonce, sizeof(l->nonce));
@@ -243,11 +260,11 @@ ngx_intuit_no_pair(const ngx_intuit_pair_t *pair)
 
 
 static void
-ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char kind)
+ngx_intuit_write_head(ngx_intuit_writer_t *w, u_char version, u_char kind)
 {
     u_char  head[2];
 
-    head[0] = NGX_INTUIT_RECORD_VERSION;
+    head[0] = version;
     head[1] = kind;
 
     ngx_intuit_write_bytes(w, head, sizeof(head));
@@ -284,20 +301,53 @@ ngx_intuit_write_time(ngx_intuit_writer_t *w, time_t t)
 
 
 static void
-ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s)
+ngx_intuit_write_part(ngx_intuit_writer_t *w, const ngx_str_t *s,
+    const ngx_str_t *whole)
 {
-    u_char  bytes[2];
+    size_t     n;
+    uintptr_t  p, start;
 
-    if (s->len > NGX_INTUIT_RECORD_STRING_MAX) {
-        w->failed = 1;
+    ngx_intuit_write_number(w, s->len);
+
+    if (s->len == 0) {
         return;
     }
 
-    bytes[0] = (u_char) (s->len >> 8);
-    bytes[1] = (u_char) (s->len & 0xff);
+    p = (uintptr_t) s->data;
+    start = (uintptr_t) whole->data;
+
+    n = whole->len && p >= start && p + s->len <= start + whole->len
+        ? p - start + 1 : 0;
+
+    ngx_intuit_write_number(w, n);
+
+    if (n == 0) {
+        ngx_intuit_write_bytes(w, s->data, s->len);
+    }
+}
+
+
+static void
+ngx_intuit_write_str(ngx_intuit_writer_t *w, const ngx_str_t *s)
+{
+    ngx_intuit_write_number(w, s->len);
+    ngx_intuit_write_bytes(w, s->data, s->len);
+}
+
+
+static void
+ngx_intuit_write_number(ngx_intuit_writer_t *w, size_t n)
+{
+    u_char  bytes[2];
+
+    if (n > NGX_INTUIT_RECORD_STRING_MAX) {
+        w->failed = 1;
+    }
+
+    bytes[0] = (u_char) (n >> 8);
+    bytes[1] = (u_char) (n & 0xff);
 
     ngx_intuit_write_bytes(w, bytes, sizeof(bytes));
-    ngx_intuit_write_bytes(w, s->data, s->len);
 }
 
 
@@ -306,7 +356,8 @@ ngx_intuit_connection_decode(const ngx_str_t *in, ngx_intuit_connection_t *c)
 {
     ngx_intuit_reader_t  r;
 
-    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_CONNECTION);
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_VERSION,
+                         NGX_INTUIT_RECORD_CONNECTION);
     ngx_intuit_read_str(&r, &c->realm);
     ngx_intuit_read_str(&r, &c->company);
     ngx_intuit_read_some(&r, &c->current);
@@ -329,14 +380,28 @@ ngx_intuit_session_decode(const ngx_str_t *in, ngx_intuit_session_t *s)
 {
     ngx_intuit_reader_t  r;
 
-    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_SESSION);
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_PACKED,
+                         NGX_INTUIT_RECORD_SESSION);
     ngx_intuit_read_time(&r, &s->created);
     ngx_intuit_read_time(&r, &s->expires);
-    ngx_intuit_read_str(&r, &s->realm);
-    ngx_intuit_read_str(&r, &s->sub);
-    ngx_intuit_read_str(&r, &s->email);
-    ngx_intuit_read_str(&r, &s->claims);
-    ngx_intuit_read_str(&r, &s->userinfo);
+
+    if (r.version == NGX_INTUIT_RECORD_PACKED) {
+        ngx_intuit_read_str(&r, &s->claims);
+        ngx_intuit_read_number(&r, &s->shared);
+        ngx_intuit_read_str(&r, &s->userinfo);
+        ngx_intuit_read_part(&r, &s->realm, &s->claims);
+        ngx_intuit_read_part(&r, &s->sub, &s->claims);
+        ngx_intuit_read_part(&r, &s->email, &s->claims);
+
+    } else {
+        s->shared = 0;
+        ngx_intuit_read_str(&r, &s->realm);
+        ngx_intuit_read_str(&r, &s->sub);
+        ngx_intuit_read_str(&r, &s->email);
+        ngx_intuit_read_str(&r, &s->claims);
+        ngx_intuit_read_str(&r, &s->userinfo);
+    }
+
     ngx_intuit_read_str(&r, &s->id_token);
     ngx_intuit_read_some(&r, &s->own);
     ngx_intuit_read_str(&r, &s->login);
@@ -352,7 +417,8 @@ ngx_intuit_login_decode(const ngx_str_t *in, ngx_intuit_login_t *l)
 
     ngx_memzero(l, sizeof(ngx_intuit_login_t));
 
-    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_LOGIN);
+    ngx_intuit_read_head(&r, in, NGX_INTUIT_RECORD_VERSION,
+                         NGX_INTUIT_RECORD_LOGIN);
     ngx_intuit_read_time(&r, &l->created);
     ngx_intuit_read_copy(&r, l->state, sizeof(l->state));
     ngx_intuit_read_copy(&r, l->nonce, sizeof(l->nonce));
@@ -371,7 +437,8 @@ ngx_intuit_login_decode(const ngx_str_t *in, ngx_intuit_login_t *l)
  */
 
 static ngx_inline void
-ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
+ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in,
+    ngx_uint_t version, u_char kind)
 {
     u_char  *p;
 
@@ -388,9 +455,7 @@ ngx_intuit_read_head(ngx_intuit_reader_t *r, const ngx_str_t *in, u_char kind)
 
     r->version = p[0];
 
-    if ((p[0] != NGX_INTUIT_RECORD_VERSION && p[0] != NGX_INTUIT_RECORD_LAST)
-        || p[1] != kind)
-    {
+    if (p[0] < NGX_INTUIT_RECORD_OLDEST || p[0] > version || p[1] != kind) {
         ngx_intuit_read_fail(r);
     }
 }
@@ -413,7 +478,7 @@ ngx_intuit_read_pair(ngx_intuit_reader_t *reader, ngx_intuit_pair_t *pair)
     r = *reader;
     some = 1;
 
-    if (r.version != NGX_INTUIT_RECORD_LAST) {
+    if (r.version != NGX_INTUIT_RECORD_OLDEST) {
         ngx_intuit_read_flag(&r, &some);
     }
 
@@ -432,7 +497,7 @@ ngx_intuit_read_pair(ngx_intuit_reader_t *reader, ngx_intuit_pair_t *pair)
         pair->hard_expires = ngx_intuit_record_time(&p);
 
         /* there is one way to write a record */
-        if (r.version != NGX_INTUIT_RECORD_LAST && ngx_intuit_no_pair(pair)) {
+        if (r.version != NGX_INTUIT_RECORD_OLDEST && ngx_intuit_no_pair(pair)) {
             ngx_intuit_read_fail(&r);
         }
     }
@@ -445,7 +510,7 @@ static ngx_inline void
 ngx_intuit_read_some(ngx_intuit_reader_t *r, ngx_intuit_pair_t *pair)
 {
     if (r->pos != r->last && *r->pos == 0
-        && r->version != NGX_INTUIT_RECORD_LAST)
+        && r->version != NGX_INTUIT_RECORD_OLDEST)
     {
         r->pos++;
         ngx_memzero(pair, sizeof(ngx_intuit_pair_t));
@@ -519,6 +584,51 @@ ngx_intuit_read_time(ngx_intuit_reader_t *r, time_t *t)
 
     if (p != NULL) {
         *t = ngx_intuit_record_time(&p);
+    }
+}
+
+
+/* an empty one, or a text that follows, is written in one way only */
+
+static ngx_inline void
+ngx_intuit_read_part(ngx_intuit_reader_t *r, ngx_str_t *s,
+    const ngx_str_t *whole)
+{
+    size_t  len, place;
+
+    len = 0;
+    place = 0;
+
+    ngx_intuit_read_number(r, &len);
+
+    if (len) {
+        ngx_intuit_read_number(r, &place);
+    }
+
+    s->len = len;
+
+    if (place == 0) {
+        s->data = ngx_intuit_read_bytes(r, len);
+        return;
+    }
+
+    s->data = whole->data + place - 1;
+
+    if (place - 1 + len > whole->len) {
+        ngx_intuit_read_fail(r);
+    }
+}
+
+
+static ngx_inline void
+ngx_intuit_read_number(ngx_intuit_reader_t *r, size_t *n)
+{
+    u_char  *p;
+
+    p = ngx_intuit_read_bytes(r, 2);
+
+    if (p != NULL) {
+        *n = ((size_t) p[0] << 8) | p[1];
     }
 }
 

@@ -13,6 +13,9 @@
 #include <ngx_core.h>
 
 
+#define NGX_INTUIT_RECORD_STRING_MAX    65535
+
+
 typedef struct {
     ngx_str_t    access_token;       /* empty: there is no pair */
     ngx_str_t    refresh_token;      /* may be empty */
@@ -46,8 +49,11 @@ typedef struct {
     ngx_str_t           realm;       /* empty: OpenID-only login */
     ngx_str_t           sub;         /* empty without openid */
     ngx_str_t           email;       /* empty when unknown or unverified */
-    ngx_str_t           claims;      /* JSON: id_token and userinfo merged */
-    ngx_str_t           userinfo;    /* JSON as received; may be empty */
+    ngx_str_t           claims;      /* JSON: id_token and userinfo merged,
+                                      * packed (ngx_intuit_claims.h) */
+    size_t              shared;      /* bytes of them that userinfo begins
+                                      * with, unpacked */
+    ngx_str_t           userinfo;    /* the rest of it, packed; may be empty */
     ngx_str_t           id_token;    /* only when the configuration uses it */
     ngx_intuit_pair_t   own;         /* OpenID-only login: its own tokens */
     ngx_str_t           login;       /* the id of the attempt it came from */

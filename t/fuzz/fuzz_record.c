@@ -4,6 +4,7 @@
  */
 
 #include "fuzz.h"
+#include "ngx_intuit_claims.h"
 #include "ngx_intuit_record.h"
 
 
@@ -40,6 +41,34 @@ fuzz_kind(session)
 fuzz_kind(login)
 
 
+/* what is unpacked is, packed and unpacked again, the same */
+
+static void
+fuzz_claims(fuzz_t *f, const ngx_str_t *in)
+{
+    ngx_int_t             rc;
+    ngx_str_t             text, packed, again;
+    ngx_intuit_session_t  s;
+
+    if (ngx_intuit_session_decode(in, &s) != NGX_OK) {
+        return;
+    }
+
+    rc = ngx_intuit_session_userinfo(f->pool, &s, &text);
+    must(rc == NGX_OK || rc == NGX_ERROR);
+
+    rc = ngx_intuit_session_claims(f->pool, &s, &text);
+    must(rc == NGX_OK || rc == NGX_ERROR);
+
+    if (rc == NGX_OK) {
+        must(ngx_intuit_claims_pack(f->pool, &text, &packed) == NGX_OK
+             && packed.len <= text.len
+             && ngx_intuit_claims_unpack(f->pool, &packed, &again) == NGX_OK
+             && fuzz_same(&text, &again));
+    }
+}
+
+
 static void
 fuzz(fuzz_t *f)
 {
@@ -50,4 +79,6 @@ fuzz(fuzz_t *f)
     (void) fuzz_connection(f, &in);
     (void) fuzz_session(f, &in);
     (void) fuzz_login(f, &in);
+
+    fuzz_claims(f, &in);
 }

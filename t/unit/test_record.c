@@ -100,10 +100,12 @@ fill(ngx_intuit_connection_t *c, ngx_intuit_session_t *s,
     s->created = 1700000000;
     s->expires = 1700028800;
     s->realm = ngx_intuit_stub_str(pool, "123");
-    s->sub = ngx_intuit_stub_str(pool, "8f1c");
+    s->claims = ngx_intuit_stub_str(pool, "\x01" "8f1c\"}");
+    s->sub.data = s->claims.data + 1;
+    s->sub.len = 4;
     s->email = ngx_intuit_stub_str(pool, "user@example.com");
-    s->claims = ngx_intuit_stub_str(pool, "{\"sub\":\"8f1c\"}");
-    s->userinfo = ngx_intuit_stub_str(pool, "{\"sub\":\"8f1c\" }");
+    s->shared = 12;
+    s->userinfo = ngx_intuit_stub_str(pool, " }");
     s->id_token = ngx_intuit_stub_str(pool, "a.b.c");
     s->login = ngx_intuit_stub_str(pool, "the attempt's id");
     fill_pair(&s->own, "own");
@@ -151,10 +153,13 @@ test_round_trip(void)
     ok(s2.created == s.created && s2.expires == s.expires
        && same(&s.realm, &s2.realm) && same(&s.sub, &s2.sub)
        && same(&s.email, &s2.email) && same(&s.claims, &s2.claims)
-       && same(&s.userinfo, &s2.userinfo)
+       && s2.shared == s.shared && same(&s.userinfo, &s2.userinfo)
        && same(&s.id_token, &s2.id_token) && same_pair(&s.own, &s2.own)
        && same(&s.login, &s2.login),
        "... is the same");
+    ok(s2.sub.data == s2.claims.data + 1
+       && s2.email.data > s2.claims.data + s2.claims.len,
+       "... and what the claims have is there once");
 
     memset(&l2, 0xff, sizeof(l2));
     ok(ngx_intuit_login_encode(pool, &l, &text) == NGX_OK
@@ -231,6 +236,65 @@ test_layout(void)
        && text.len == sizeof(golden) - 1
        && memcmp(text.data, golden, text.len) == 0,
        "a login's bytes, version 4");
+}
+
+
+/* sessions: as they are, and as the last version wrote them */
+
+static void
+test_session_layout(void)
+{
+    ngx_str_t             text;
+    ngx_intuit_session_t  s, s2;
+
+    static const char  golden[] =
+        "\x05S\x00\x00\x00\x00\x65\x53\xf1\x00"
+        "\x00\x00\x00\x00\x65\x54\x61\x80"
+        "\x00\x07\x01" "8f1c\"}" "\x00\x0c" "\x00\x02 }"
+        "\x00\x03\x00\x00" "123" "\x00\x04\x00\x02" "\x00\x00"
+        "\x00\x00" "\x00" "\x00\x02" "id";
+
+    static const char  last[] =
+        "\x04S\x00\x00\x00\x00\x65\x53\xf1\x00"
+        "\x00\x00\x00\x00\x65\x54\x61\x80"
+        "\x00\x03" "123" "\x00\x04" "8f1c" "\x00\x00"
+        "\x00\x0e{\"sub\":\"8f1c\"}" "\x00\x0f{\"sub\":\"8f1c\" }"
+        "\x00\x00" "\x00" "\x00\x02" "id";
+
+    ngx_memzero(&s, sizeof(s));
+    s.created = 1700000000;
+    s.expires = 1700028800;
+    s.realm = ngx_intuit_stub_str(pool, "123");
+    s.claims = ngx_intuit_stub_str(pool, "\x01" "8f1c\"}");
+    s.sub.data = s.claims.data + 1;
+    s.sub.len = 4;
+    s.shared = 12;
+    s.userinfo = ngx_intuit_stub_str(pool, " }");
+    s.login = ngx_intuit_stub_str(pool, "id");
+
+    ok(ngx_intuit_session_encode(pool, &s, &text) == NGX_OK
+       && text.len == sizeof(golden) - 1
+       && memcmp(text.data, golden, text.len) == 0,
+       "a session's bytes, version 5");
+
+    text = ngx_intuit_stub_mem(pool, last, sizeof(last) - 1);
+    memset(&s2, 0xff, sizeof(s2));
+
+    ok(ngx_intuit_session_decode(&text, &s2) == NGX_OK
+       && s2.expires == 1700028800 && s2.shared == 0
+       && same(&s2.realm, &s.realm) && same(&s2.sub, &s.sub)
+       && s2.email.len == 0 && s2.claims.len == 14 && s2.userinfo.len == 15
+       && same(&s2.login, &s.login), "one of version 4 is read");
+
+    text.data[0] = 5;
+    ok(ngx_intuit_session_decode(&text, &s2) == NGX_DECLINED,
+       "... and not taken for one of version 5");
+
+    /* where sub is, past the claims: 10 bytes follow */
+    (void) ngx_intuit_session_encode(pool, &s, &text);
+    text.data[text.len - 10] = 5;
+    ok(ngx_intuit_session_decode(&text, &s2) == NGX_DECLINED,
+       "a part that is not in the claims");
 }
 
 
@@ -348,6 +412,8 @@ test_damage(void)
 
     static const char  *names[] = { "connection", "session", "login" };
 
+    static const u_char  version[] = { 4, 5, 4 };
+
     fill(&c, &s, &l);
 
     ok(ngx_intuit_connection_encode(pool, &c, &text[0]) == NGX_OK
@@ -388,9 +454,9 @@ test_damage(void)
             part = ngx_intuit_stub_mem(pool, text[k].data, text[k].len);
             part.data[0] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
-            good = good && taken == (i == 4 || (i == 3 && k == 2));
+            good = good && taken == (i == version[k] || (i == 3 && k == 2));
 
-            part.data[0] = 4;
+            part.data[0] = version[k];
             part.data[1] = (u_char) i;
             taken = (decode(k, &part) == NGX_OK);
             good = good && taken == (i == text[k].data[1]);
@@ -493,6 +559,7 @@ main(void)
     test_round_trip();
     test_empty();
     test_layout();
+    test_session_layout();
     test_last_version();
     test_times();
     test_damage();
