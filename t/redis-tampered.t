@@ -35,8 +35,8 @@ http {
 
     intuit_store shared {
         server           127.0.0.1:%%TAMPER%%;
-        connect_timeout  300ms;
-        read_timeout     300ms;
+        connect_timeout  1s;
+        read_timeout     1s;
     }
 
     intuit_provider books {
