@@ -41,6 +41,7 @@ http {
         redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
         allow_realm         any;
         probe               off;
+        read_timeout        10m;        # until all calls below are made
     }
 
     server {

@@ -80,6 +80,13 @@ $t->signed_in(realm => $REALM);
 
 sub refreshes { $t->sim->journal(kind => 'token', grant_type => 'refresh_token') }
 
+# on a slow machine a new token may have ended, too, before all are served
+sub twice {
+    my %n;
+    $n{$_}++ for sent();
+    return scalar grep { $_ > 1 } values %n;
+}
+
 sub asks {
     my $c = $t->connect;
     $c->send("GET /v3/company/-/companyinfo/$REALM HTTP/1.1\r\n"
@@ -116,7 +123,7 @@ for my $point ('lease-taken', 'file-locked', 'before-request', 'answer-noted') {
     $t->replaced or die 'no new worker';
 
     is(statuses(@clients, asks()), 200, '... the others are served');
-    is(scalar(refreshes()), 1, '... after one request');
+    is(twice(), 0, '... and no token was sent twice');
 }
 
 
@@ -140,7 +147,8 @@ $t->sim->release('sent');
 
 is(statuses(@clients, asks()), 200, '... the others are served');
 
-my @sent = refreshes();
+my ($first) = sent();
+my @sent = grep { $_->{body} =~ /refresh_token=\Q$first\E(?:&|$)/ } refreshes();
 is(scalar(@sent), 2, '... after a second request');
 cmp_ok(seconds($sent[1]) - seconds($sent[0]), '>=', 8,
     '... which did not come while the first could be answered');
@@ -160,6 +168,6 @@ is(scalar(refreshes()), 1, '... it is waited for');
 $t->sim->release('slow');
 ok(kill('CONT', $owner), '... and goes on');
 is(statuses(@clients), 200, '... all are served');
-is(scalar(refreshes()), 1, '... after its request');
+is(twice(), 0, '... and no token was sent twice');
 
 done_testing();
