@@ -21,7 +21,7 @@ export JOBS TESTS
 
 .PHONY: all release build install deb dist demo demo-check test test-all clean help
 .PHONY: asan fuzz analyse valgrind coverage matrix bench bench-quick
-.PHONY: screenshots
+.PHONY: screenshots diagrams
 
 all: build    ## the same as build
 
@@ -115,6 +115,9 @@ screenshots:  ## docs/screenshots/ from the pages, in light and dark, in Chromiu
 	@$(TOOLS)/setup.sh test
 	@$(TOOLS)/build-module.sh debug
 	@$(TOOLS)/screenshots.sh
+
+diagrams:     ## docs/*.svg from the texts beside them
+	@$(TOOLS)/diagram.pl docs/*.diagram
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
 	@$(TOOLS)/setup.sh matrix
