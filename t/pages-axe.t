@@ -112,6 +112,7 @@ my @pages = (
     [ 'sign-out', 'elsewhere', '/intuit/logout', 'Sign out?' ],
     [ 'connected', 'consent', '/connect', 'Connected' ],
     [ 'status', 'stranger', '/status', '' ],
+    [ 'status-open', 'about to disconnect', '/status?done=refreshed', '' ],
     [ 'demo', 'signed in', '/', 'Harbour Lane Bakery' ],
     [ 'demo-signed-out', 'stranger', '/signed-out', 'Signed out' ],
     [ 'planted', 'stranger', '/planted.html', 'Planted' ],

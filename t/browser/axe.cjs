@@ -27,6 +27,11 @@ const ways = {
         }
     },
 
+    'about to disconnect': async (page, url) => {
+        await page.goto(base + url);
+        await page.click('summary >> nth=0');
+    },
+
     consent: async (page, url) => {
         await page.goto(base + url);
         await connect(page);
@@ -67,7 +72,12 @@ async function keyboard(page) {
             .filter((e) => e.checkVisibility() && e.type !== 'hidden').length);
     const met = [];
 
-    await page.evaluate(() => document.activeElement?.blur());
+    // from the page's beginning, wherever somebody has clicked
+    await page.evaluate(() => {
+        document.body.tabIndex = -1;
+        document.body.focus();
+        document.body.removeAttribute('tabindex');
+    });
 
     for (let i = 0; i < wanted; i++) {
         await page.keyboard.press('Tab');
