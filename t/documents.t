@@ -101,6 +101,8 @@ $s->conf(Test::Intuit::Shown::with_simulator($s, (blocks($DOC{'README.md'}))[0])
 # -- links --------------------------------------------------------------------
 
 nothing_wrong('each link leads somewhere', links(%DOC));
+nothing_wrong('docs/README.md has each page', grep { $DOC{'docs/README.md'} !~ /\($_\)/ }
+    map { m{^docs/(?!README)(.*)} } sort keys %DOC);
 nothing_wrong('each example is linked', unlinked(\%DOC, keys %EXAMPLE));
 
 for (
