@@ -4,8 +4,9 @@
 # README.md and docs/ is taken by "nginx -t": whole ones as they are, parts
 # with the rest of an nginx.conf around them; the whole ones are, comments
 # aside, files of conf-examples/, and README's does what it says; each
-# link leads to a file, and to a heading that is there; each example file is
-# linked; and README.md stays short.
+# link and picture leads to a file, and to a heading that is there; each example
+# file is linked; a diagram is what its text says, and has words for those who
+# cannot see it; no picture is large; and README.md stays short.
 # The attack: a directive that was renamed since, a part pasted into the wrong
 # block, a page that was moved.  Each check sees something planted.
 
@@ -100,11 +101,14 @@ $s->conf(Test::Intuit::Shown::with_simulator($s, (blocks($DOC{'README.md'}))[0])
 # -- links --------------------------------------------------------------------
 
 nothing_wrong('each link leads somewhere', links(%DOC));
+nothing_wrong('docs/README.md has each page', grep { $DOC{'docs/README.md'} !~ /\($_\)/ }
+    map { m{^docs/(?!README)(.*)} } sort keys %DOC);
 nothing_wrong('each example is linked', unlinked(\%DOC, keys %EXAMPLE));
 
 for (
     [ 'a page that is gone', 'See [there](docs/gone.md).', qr/docs\/gone\.md: not there/ ],
     [ 'a heading that is gone', 'See [there](docs/reference.md#gone).', qr/reference\.md#gone: no such/ ],
+    [ 'a picture that is gone', '<img src="docs/gone.png">', qr/docs\/gone\.png: not there/ ],
     [ 'a heading of this page', 'See [there](#gone).', qr/README\.md#gone: no such/ ],
 ) {
     my ($name, $text, $said) = @$_;
@@ -114,6 +118,31 @@ for (
 like(join("\n", links('README.md' => 'none')), qr/found nothing/, 'negative control: no links');
 like(join("\n", unlinked({ 'README.md' => '' }, 'conf-examples/smallest.conf')),
     qr/smallest\.conf/, 'negative control: an example without a link');
+
+# -- pictures -----------------------------------------------------------------
+
+my @diagrams = map { m{([^/]+)\.diagram$} } glob "$TOP/docs/*.diagram";
+
+cmp_ok(scalar @diagrams, '>=', 2, 'there are diagrams');
+
+for my $name (@diagrams) {
+    my $copy = $t->write_file("$name.diagram", slurp("$TOP/docs/$name.diagram"));
+    my $svg = slurp("$TOP/docs/$name.svg");
+
+    is(system("$TOP/t/tools/diagram.pl", $copy), 0, "$name is drawn");
+    is($t->read_file("$name.svg"), $svg, '... as it is in docs/');
+    like($svg, qr{role="img".*<title id="t">\w.*<desc id="d">\w.*prefers-color-scheme}s,
+        '... with words, and for both colour schemes');
+}
+
+my $wrong = $t->write_file('wrong.diagram', slurp("$TOP/docs/login.diagram") . "A -> B: x\n");
+isnt(system("$TOP/t/tools/diagram.pl $wrong 2> /dev/null"), 0,
+    'negative control: an actor that is none');
+
+my @pictures = glob "$TOP/docs/screenshots/*.png";
+
+cmp_ok(scalar @pictures, '>=', 8, 'there are screenshots');
+is(join(' ', grep { -s $_ >= 100_000 } @pictures), '', '... none of 100 kB');
 
 my $words = () = $DOC{'README.md'} =~ /\S+/g;
 cmp_ok($words, '<', 1300, "README.md has $words words: five minutes");
@@ -142,7 +171,7 @@ sub links {
         my ($dir) = $path =~ m{^(.*/)};
         my $text = $doc{$path} =~ s/^```.*?^```$//msgr;
 
-        while ($text =~ /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g) {
+        while ($text =~ /(?:\]\(|(?:src|srcset)=")(?!https?:)([^)#\s"]*)(?:#([^)\s]+))?[)"]/g) {
             my ($file, $heading) = ($1, $2);
             my $to = $file eq '' ? $path : ($dir // '') . $file;
 

@@ -171,6 +171,8 @@ sub check_entries {
         push @wrong, "$name: since a version that CHANGES has not"
             if !$version{$since // ''};
         push @wrong, "$name: not described" if $text !~ /^[^\s`#|-][^\n]{20}/m;
+        push @wrong, "$name: not in the list of its part"
+            if $reference !~ /\[$name\]\(#$name\)(?:,|\.$)/m;
         push @wrong, "$name: not in its own example"
             if !grep { $_ eq $name } used($shown // '');
     }
@@ -396,6 +398,7 @@ for (
     [ 'a version that never was', qr/^leeway: since/,
         sub { s/(Syntax:  leeway.*?version )[\d.]+/${1}0.0.9./s } ],
     [ 'no example', qr/^leeway: not in its own/, sub { s/^leeway /#leeway /m } ],
+    [ 'in no list', qr/^leeway: not in the list/, sub { s/\[leeway\]\(#leeway\),//g } ],
     [ 'no text', qr/^leeway: not described/, sub { s/^How far Intuit.*\n//m } ],
 ) {
     my ($name, $said, $change) = @$_;

@@ -22,7 +22,7 @@ my @BASE = (
     [ encryption_key_file => '/etc/nginx/intuit.key' ],
     [ scope => 'openid email com.intuit.quickbooks.accounting' ],
     [ redirect_uri => 'http://localhost:8080/intuit/callback' ],
-    [ allow_realm => '9130347957983546' ],
+    [ allow_realm => '9130347957983546 193514292156789' ],
 );
 
 
@@ -99,12 +99,15 @@ sub with_simulator {
     $text =~ s{modules/ngx_http_intuit_auth_module.so}{%%MODULE%%};
     $text =~ s{/var/log/nginx/}{logs/}g;
     $text =~ s{/etc/nginx/intuit.secret}{$dir/client_secret}g;
+    $text =~ s{/etc/nginx/intuit.key}{$dir/key}g;
     $text =~ s{/var/www}{$dir/html}g;
     $text =~ s{ABc123}{sim-client-id}g;
-    $text =~ s{(\blisten\s+)(\d+)}{${1}127.0.0.1:%%PORT_$2%%}g;
+    $text =~ s{(\blisten\s+)(\d+)(?=[; ])}{${1}127.0.0.1:%%PORT_$2%%}g;
     $text =~ s{(localhost|127\.0\.0\.1):(\d+)}{$1:%%PORT_$2%%}g;
     $text =~ s{^(\s*)environment .*\n}{$&$1config_url %%SIM%%/.well-known/openid_sandbox_configuration;\n$1api_url %%SIM%%;\n}mg;
-    $text =~ s/^http \{\n/$&    %%TEMP_PATHS%%\n    access_log logs\/access.log;\n/m;
+    $text =~ s/^http \{\n/$&    %%TEMP_PATHS%%\n/m;
+    $text =~ s/^http \{\n/$&    access_log logs\/access.log;\n/m
+        if $text !~ /^\s*access_log\s/m;
 
     my $tool = "    server {\n        listen 127.0.0.1:%%PORT_3000%%;\n"
         . "        return 200 \"\$http_x_user\";\n    }\n";
