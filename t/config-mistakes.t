@@ -105,7 +105,7 @@ sub checked {
     my ($text) = @_;
     my $dir = $t->dir;
 
-    $text =~ s{modules/ngx_http_intuit_auth_module.so}{%%MODULE%%};
+    $text =~ s{modules/ngx_http_intuit_auth_module.so}{%%MODULE%%}g;
     $text =~ s{/var/log/nginx/}{$dir/logs/}g;
     $text =~ s{/var/lib/nginx/}{$dir/lib/}g;
     $text =~ s{/etc/nginx/}{$dir/etc/}g;
@@ -252,6 +252,8 @@ my @cases = (
         [ 'session_timeout     12h' => 'ssl_trusted_certificate /etc/nginx/intuit.crt' ],
     'a directive of the provider outside of it' =>
         [ 'auth_intuit  staff;' => 'auth_intuit  staff; allow_realm 9130347957983546;' ],
+    'loaded twice: Debian\'s package does it already' =>
+        [ "events {}" => "load_module modules/ngx_http_intuit_auth_module.so;\nevents {}" ],
     'no load_module' =>
         [ "load_module modules/ngx_http_intuit_auth_module.so;\n" => "\n" ],
     'a module that was built for another nginx: build it again' =>

@@ -25,6 +25,16 @@ ok($version, "the version is $version");
 is((slurp('CHANGES') =~ /_auth_module (\S+) /)[0], $version, '... in CHANGES');
 is((slurp('debian/changelog') =~ /\((\S+)\)/)[0], $version, '... in the package');
 
+# CHANGES, in nginx's form
+
+is_deeply([ wrong_changes(slurp('CHANGES')) ], [], 'CHANGES has the form of nginx\'s');
+is(scalar(wrong_changes($_->[0])), 1, "seen: $_->[1]") for
+    [ "\nChanges with m 1.0.0    1 Jan 2026\n\n    *) Fixed: it.\n", 'another word' ],
+    [ "\nChanges with m 1.0.0    1 Jan 2026\n\n    *) Bugfix: it\n", 'no full stop' ],
+    [ "\nChanges with m 1.0.0    1 Jan 2026\n\n    *) Bugfix: @{[ 'a' x 80 ]}.\n", 'a long line' ],
+    [ "\nChanges with m 1.0.0    1 Jan 2026\n\n    * Bugfix: it.\n", 'no entry' ],
+    [ "\nChanges in 1.0.0\n", 'another heading' ];
+
 # the archive
 
 my $archive = built();
@@ -73,6 +83,23 @@ SKIP: {
 
 done_testing();
 
+
+# A heading with version and day, then entries: a word of nginx's, a sentence.
+sub wrong_changes {
+    my @wrong;
+
+    for (split /\n{2,}/, $_[0] =~ s/^\n//r) {
+        if (/^Changes with \S+ \d+\.\d+\.\d+ {3,}\d+ [A-Z][a-z]{2} \d{4}$/) {
+            next;
+        }
+
+        push @wrong, $_
+            if !/^ {4}\*\) (?:(?:Security|Change|Feature|Bugfix|Workaround): \S|The first version\.)/
+            || !/\.\n?\z/ || /\n(?! {7}\S)./ || /^.{81}/m;
+    }
+
+    return @wrong;
+}
 
 sub built {
     my $name = `t/tools/dist.sh`;
