@@ -299,7 +299,9 @@ typedef struct {
 /* a request's slot in its company's quota */
 typedef struct {
     ngx_http_intuit_quota_t      quota;
-    ngx_http_intuit_store_t     *store;        /* where that is */
+    ngx_http_intuit_provider_t  *provider;     /* in whose store that is */
+    ngx_http_intuit_slot_t       slot;         /* that hosts share */
+    ngx_http_intuit_limits_t     part;         /* without that: this host's */
     const char                  *status;       /* a word; NULL: none */
     ngx_uint_t                   states;       /* upstream's, before */
     ngx_http_intuit_quota_state_e  taken;      /* by what goes upstream */
