@@ -352,6 +352,7 @@ struct ngx_http_intuit_ctx_s {
     /* what is shared with other hosts (ngx_http_intuit_share.c) */
     ngx_http_intuit_provider_t  *shared[NGX_HTTP_INTUIT_SHARED_MAX];
                                                /* whose session was read */
+    ngx_http_intuit_id_t         shared_ids[NGX_HTTP_INTUIT_SHARED_MAX];
     ngx_http_intuit_id_t         share_id;     /* waited for */
     ngx_uint_t                   share_what;
     ngx_int_t                    share_rc;

@@ -62,6 +62,11 @@ typedef struct {
 /* PREACCESS, last: what the flows will look up is brought into the zone. */
 ngx_int_t ngx_http_intuit_share_handler(ngx_http_request_t *r);
 
+/* Whose session that was, for this provider; NULL: it was not asked. */
+const ngx_http_intuit_id_t *ngx_http_intuit_share_known(
+    const ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_provider_t *provider);
+
 /*
  * The same for a company's connection, for a phase handler whose phase goes
  * on with ngx_http_core_run_phases.  NGX_OK: the zone has what there is;

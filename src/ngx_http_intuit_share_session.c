@@ -360,12 +360,20 @@ ngx_http_intuit_share_remove(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_share_written(ngx_http_intuit_job_t *job)
 {
+    ngx_uint_t                   i;
     ngx_http_intuit_share_op_t  *op;
 
     op = job->data;
 
     if (job->ask->rc == NGX_OK && op->what == NGX_HTTP_INTUIT_SHARE_PUT) {
         ngx_http_intuit_store_check(op->provider->store, &op->id, op->begun);
+    }
+
+    /* somebody may have read one just before, and brought it back */
+
+    for (i = 0; job->ask->rc == NGX_OK && i < op->n; i++) {
+        (void) ngx_http_intuit_session_remove(op->provider->store,
+                                              &op->ids[i]);
     }
 
     return job->ask->rc;
