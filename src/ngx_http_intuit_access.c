@@ -21,6 +21,8 @@ static ngx_int_t ngx_http_intuit_access_end(ngx_http_request_t *r,
 static void ngx_http_intuit_ctx_cleanup(void *data);
 static ngx_int_t ngx_http_intuit_view_load(ngx_http_request_t *r,
     ngx_http_intuit_view_t *view);
+static ngx_int_t ngx_http_intuit_view_id(ngx_http_request_t *r,
+    ngx_http_intuit_view_t *view);
 static ngx_uint_t ngx_http_intuit_session_allowed(
     ngx_http_intuit_provider_t *provider, const ngx_intuit_session_t *session);
 static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
@@ -455,26 +457,14 @@ static ngx_int_t
 ngx_http_intuit_view_load(ngx_http_request_t *r, ngx_http_intuit_view_t *view)
 {
     ngx_int_t                    rc;
-    ngx_str_t                    value;
     ngx_http_intuit_provider_t  *provider;
 
     provider = view->provider;
 
-    rc = ngx_http_intuit_cookie_get(r, &provider->cookie_name, &value);
+    rc = ngx_http_intuit_view_id(r, view);
 
-    if (rc == NGX_ABORT) {
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "intuit session cookie was sent several times with "
-                      "different values, none is believed");
-        return view->rc;
-    }
-
-    if (rc != NGX_OK || value.len != NGX_HTTP_INTUIT_COOKIE_LEN) {
-        return view->rc;
-    }
-
-    if (ngx_http_intuit_session_id(&view->id, provider, &value) != NGX_OK) {
-        view->rc = NGX_ERROR;
+    if (rc != NGX_OK) {
+        view->rc = (rc == NGX_ERROR) ? NGX_ERROR : view->rc;
         return view->rc;
     }
 
@@ -502,6 +492,46 @@ ngx_http_intuit_view_load(ngx_http_request_t *r, ngx_http_intuit_view_t *view)
     }
 
     return view->rc;
+}
+
+
+/* whose session it is; NGX_DECLINED: nobody's */
+
+static ngx_int_t
+ngx_http_intuit_view_id(ngx_http_request_t *r, ngx_http_intuit_view_t *view)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    value;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_provider_t  *provider;
+    const ngx_http_intuit_id_t  *known;
+
+    provider = view->provider;
+
+    if (provider->redis) {
+        ctx = ngx_http_intuit_get_ctx(r, 0);
+        known = ctx ? ngx_http_intuit_share_known(ctx, provider) : NULL;
+
+        if (known) {
+            view->id = *known;
+            return NGX_OK;
+        }
+    }
+
+    rc = ngx_http_intuit_cookie_get(r, &provider->cookie_name, &value);
+
+    if (rc == NGX_ABORT) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "intuit session cookie was sent several times with "
+                      "different values, none is believed");
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK || value.len != NGX_HTTP_INTUIT_COOKIE_LEN) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_intuit_session_id(&view->id, provider, &value);
 }
 
 

@@ -300,7 +300,9 @@ typedef struct {
 /* a request's slot in its company's quota */
 typedef struct {
     ngx_http_intuit_quota_t      quota;
-    ngx_http_intuit_store_t     *store;        /* where that is */
+    ngx_http_intuit_provider_t  *provider;     /* in whose store that is */
+    ngx_http_intuit_slot_t       slot;         /* that hosts share */
+    ngx_http_intuit_limits_t     part;         /* without that: this host's */
     const char                  *status;       /* a word; NULL: none */
     ngx_uint_t                   states;       /* upstream's, before */
     ngx_http_intuit_quota_state_e  taken;      /* by what goes upstream */
@@ -351,6 +353,7 @@ struct ngx_http_intuit_ctx_s {
     /* what is shared with other hosts (ngx_http_intuit_share.c) */
     ngx_http_intuit_provider_t  *shared[NGX_HTTP_INTUIT_SHARED_MAX];
                                                /* whose session was read */
+    ngx_http_intuit_id_t         shared_ids[NGX_HTTP_INTUIT_SHARED_MAX];
     ngx_http_intuit_id_t         share_id;     /* waited for */
     ngx_uint_t                   share_what;
     ngx_int_t                    share_rc;

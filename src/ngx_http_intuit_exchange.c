@@ -706,6 +706,12 @@ ngx_http_intuit_exchange_done(ngx_http_intuit_job_t *job, ngx_int_t rc)
                                          &ctx->result, ngx_time());
     }
 
+    if (ctx->elsewhere) {
+        return;
+    }
+
+    ngx_http_intuit_exchange_tell(job);
+
     ngx_http_intuit_store_count(job->provider->store,
                          ctx->result.state == NGX_HTTP_INTUIT_LOGIN_DONE
                          ? NGX_HTTP_INTUIT_N_LOGIN

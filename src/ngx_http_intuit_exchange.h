@@ -54,7 +54,10 @@ typedef struct {
     ngx_http_intuit_save_t       import;
     time_t                       failures;
     ngx_http_intuit_login_t      result;
+    ngx_str_t                    owner;       /* of the claim */
     unsigned                     kept:1;      /* under import's id */
+    unsigned                     claimed:1;   /* before all other hosts */
+    unsigned                     elsewhere:1; /* the result is another's */
 } ngx_http_intuit_exchange_ctx_t;
 
 
@@ -88,6 +91,9 @@ void ngx_http_intuit_connect_start(ngx_http_request_t *r,
 /* The first step of a callback, and the one that sends the code. */
 ngx_int_t ngx_http_intuit_exchange_claim(ngx_http_intuit_job_t *job);
 ngx_int_t ngx_http_intuit_exchange_code(ngx_http_intuit_job_t *job);
+
+/* Tells the other hosts how it has ended. */
+void ngx_http_intuit_exchange_tell(ngx_http_intuit_job_t *job);
 
 /* The step that proves the company. */
 ngx_int_t ngx_http_intuit_exchange_realm(ngx_http_intuit_job_t *job);

@@ -9,10 +9,15 @@
  * anyway.  It is asked for when nothing else can refuse the request, and its
  * body is here; a slot that was not used after all is given back when the
  * request ends.
+ *
+ * Hosts that share a store have one quota: then the store gives the slots, for
+ * all that wait here at once, and they are noted here.  Without it a host goes
+ * on with its part of the quota.
  */
 
 #include "ngx_http_intuit_auth_module.h"
 #include "ngx_http_intuit_job.h"
+#include "ngx_http_intuit_share.h"
 
 
 #define NGX_HTTP_INTUIT_LIMIT_HOLD      60   /* seconds after a 429 */
@@ -23,8 +28,16 @@ static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
 static void ngx_http_intuit_limit_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
+static ngx_int_t ngx_http_intuit_limit_share(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id);
+static void ngx_http_intuit_limit_answer(ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id);
+static void ngx_http_intuit_limit_part(ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id);
 static ngx_int_t ngx_http_intuit_limit_delay(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_uint_t dry_run);
+static ngx_int_t ngx_http_intuit_limit_crowded(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_uint_t dry_run);
 static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
@@ -118,7 +131,9 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
             quota->realm = target->id;
         }
 
-        ctx->limit.store = provider->store;
+        quota->shared = (provider->redis != NULL);
+
+                ctx->limit.provider = provider;
     }
 
     quota->now = ngx_current_msec;
@@ -227,14 +242,18 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     quota = &ctx->limit.quota;
     dry_run = (ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_DRY_RUN);
 
-    if (quota->limits == NULL || quota->rc == NGX_DECLINED) {
+    rc = NGX_OK;
 
-        if (ngx_http_intuit_limit_reserve(r, ctx) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (quota->limits == NULL
+        || quota->rc == NGX_DECLINED
+        || ctx->limit.waiting)
+    {
+        rc = ngx_http_intuit_limit_reserve(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_ERROR ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
         }
     }
-
-    rc = NGX_OK;
 
     switch (quota->rc) {
 
@@ -270,6 +289,7 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
     quota->rc = NGX_DECLINED;
 
+    ctx->limit.slot.turn = 0;
     ctx->limit.sent = 1;
     ctx->limit.states = r->upstream_states ? r->upstream_states->nelts : 0;
 
@@ -277,7 +297,10 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 }
 
 
-/* under a lock of its own: the load could not, or was not of this request */
+/*
+ * Under a lock of its own: the load could not, or was not of this request.
+ * NGX_OK, NGX_ERROR, or what the handler returns.
+ */
 
 static ngx_int_t
 ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
@@ -287,9 +310,18 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_id_t      id;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
-    if (quota == NULL) {
-        return NGX_ERROR;
+    quota = &ctx->limit.quota;
+
+    /* what was given for this request is not asked for anew */
+
+    if (ctx->limit.waiting
+        || (!ctx->limit.slot.answered && ctx->limit.slot.turn == 0
+            && quota->state == NGX_HTTP_INTUIT_QUOTA_NONE))
+    {
+        quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
+        if (quota == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     realm = &ctx->api->loaded.connection.realm;
@@ -302,9 +334,150 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    (void) ngx_http_intuit_quota_reserve(ctx->limit.store, &id, realm, quota);
+    if (quota->shared) {
+        return ngx_http_intuit_limit_share(r, ctx, &id);
+    }
+
+    (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, &id,
+                                         realm, quota);
 
     return NGX_OK;
+}
+
+
+/* the same, of the store that hosts share */
+
+static ngx_int_t
+ngx_http_intuit_limit_share(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_int_t                       rc;
+    ngx_http_intuit_quota_t        *quota;
+    ngx_http_intuit_quota_share_t   share;
+
+    quota = &ctx->limit.quota;
+    quota->rc = NGX_DECLINED;
+
+    if (ctx->limit.slot.answered) {
+        ngx_http_intuit_limit_answer(ctx, id);
+
+    } else if (quota->state == NGX_HTTP_INTUIT_QUOTA_SLOT) {
+        (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, id,
+                            &ctx->api->loaded.connection.realm, quota);
+    }
+
+    if (quota->rc != NGX_DECLINED) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_intuit_quota_share(ctx->limit.provider->store, id,
+                                     &ctx->api->loaded.connection.realm,
+                                     quota, &share);
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
+    }
+
+    if (ngx_http_intuit_slice_ask(r, ctx, &share) != NGX_OK) {
+        return ngx_http_intuit_limit_crowded(r, ctx);
+    }
+
+    ctx->limit.waiting = 1;
+    ctx->stale = 1;
+
+    return NGX_AGAIN;
+}
+
+
+/* quota->rc is NGX_DECLINED as long as there has to be asked once more */
+
+static void
+ngx_http_intuit_limit_answer(ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_int_t                 rc;
+    ngx_msec_t                waited;
+    ngx_http_intuit_quota_t  *quota;
+
+    quota = &ctx->limit.quota;
+    rc = ctx->limit.slot.answer;
+
+    ctx->limit.slot.answered = 0;
+    ctx->limit.waiting = 0;
+
+    if (rc == NGX_ERROR) {
+        ngx_http_intuit_limit_part(ctx, id);
+        return;
+    }
+
+    if (rc == NGX_DONE) {
+        /* it had one, which may be void by now */
+        (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, id,
+                            &ctx->api->loaded.connection.realm, quota);
+        return;
+    }
+
+    quota->wait = ctx->limit.slot.wait;
+
+    if (rc == NGX_DECLINED) {
+        /* a batch, for which only its turn among them is known yet */
+        quota->rc = NGX_AGAIN;
+        return;
+    }
+
+    waited = quota->now - quota->since;
+
+    if (rc == NGX_AGAIN && waited + quota->wait > quota->limits->timeout) {
+        rc = NGX_BUSY;
+    }
+
+    if (rc == NGX_BUSY) {
+        ngx_http_intuit_slice_return(ctx);
+    }
+
+    ctx->limit.slot.turn = 0;
+
+    (void) ngx_http_intuit_quota_given(ctx->limit.provider->store, quota,
+                                       rc);
+}
+
+
+/* The store cannot be asked: as much as each gets if all others do the same. */
+
+static void
+ngx_http_intuit_limit_part(ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_str_t                      *realm;
+    ngx_http_intuit_quota_t        *quota;
+    ngx_http_intuit_store_t        *store;
+    ngx_http_intuit_limits_t       *part;
+    ngx_http_intuit_quota_share_t   share;
+
+    quota = &ctx->limit.quota;
+    part = &ctx->limit.part;
+    store = ctx->limit.provider->store;
+    realm = &ctx->api->loaded.connection.realm;
+
+    ctx->limit.slot.turn = 0;
+
+    if (ngx_http_intuit_quota_share(store, id, realm, quota, &share)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    *part = *quota->limits;
+
+    if (share.hosts > 1) {
+        part->rate = ngx_max(part->rate / share.hosts, 1);
+        part->burst_rate = ngx_max(part->burst_rate / share.hosts, 1);
+        part->batch_rate = ngx_max(part->batch_rate / share.hosts, 1);
+    }
+
+    quota->limits = part;
+    quota->shared = 0;
+
+    (void) ngx_http_intuit_quota_reserve(store, id, realm, quota);
 }
 
 
@@ -312,7 +485,6 @@ static ngx_int_t
 ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_uint_t dry_run)
 {
-    ngx_int_t   rc;
     ngx_msec_t  wait;
 
     wait = ctx->limit.quota.wait;
@@ -338,6 +510,16 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         ctx->stale = 1;
         return NGX_AGAIN;
     }
+
+    return ngx_http_intuit_limit_crowded(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_limit_crowded(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx)
+{
+    ngx_int_t  rc;
 
     ngx_http_intuit_limit_release(ctx);
 
@@ -390,11 +572,28 @@ ngx_http_intuit_limit_end(ngx_http_request_t *r, ngx_int_t rc)
 void
 ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx)
 {
-    if (ctx->limit.quota.state != NGX_HTTP_INTUIT_QUOTA_NONE) {
-        ngx_http_intuit_quota_release(ctx->limit.store, &ctx->limit.quota);
+    ngx_http_intuit_quota_t  *quota;
+
+    quota = &ctx->limit.quota;
+
+    if (ctx->limit.slot.turn
+        || (ctx->limit.slot.there
+            && (ctx->limit.slot.answered
+                || (quota->shared
+                    && quota->state != NGX_HTTP_INTUIT_QUOTA_NONE))))
+    {
+        ngx_http_intuit_slice_return(ctx);
     }
 
-    ctx->limit.quota.rc = NGX_DECLINED;
+    if (quota->state != NGX_HTTP_INTUIT_QUOTA_NONE) {
+        ngx_http_intuit_quota_release(ctx->limit.provider->store, quota);
+    }
+
+    quota->rc = NGX_DECLINED;
+
+    ctx->limit.slot.answered = 0;
+    ctx->limit.slot.turn = 0;
+    ctx->limit.slot.there = 0;
 }
 
 
@@ -570,8 +769,14 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     seconds = ngx_max(seconds, 1);
     seconds = ngx_min(seconds, NGX_HTTP_INTUIT_LIMIT_HOLD_MAX);
 
-    if (ngx_http_intuit_quota_hold(ctx->limit.store, &ctx->limit.quota.id,
-                                   ngx_current_msec, seconds * 1000)
+    if (ctx->limit.provider->redis) {
+        ngx_http_intuit_slice_hold(ctx->limit.provider, &ctx->limit.quota.id,
+                                   seconds * 1000);
+    }
+
+    if (ngx_http_intuit_quota_hold(ctx->limit.provider->store,
+                                   &ctx->limit.quota.id, ngx_current_msec,
+                                   seconds * 1000)
         == NGX_OK)
     {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,

@@ -266,6 +266,7 @@ ngx_http_intuit_logout_sessions(ngx_http_request_t *r,
             ngx_memcpy(login.data, loaded.session.login.data,
                        NGX_HTTP_INTUIT_ID_LEN);
             ngx_http_intuit_login_close(provider->store, &login);
+            ngx_http_intuit_share_close(provider, &login);
         }
 
         rc = ngx_http_intuit_session_remove(provider->store, &id);

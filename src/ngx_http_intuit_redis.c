@@ -16,6 +16,8 @@ static void ngx_http_intuit_redis_server_name(ngx_http_upstream_t *u,
     ngx_http_intuit_redis_t *redis);
 static ngx_int_t ngx_http_intuit_redis_reinit_request(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_redis_process_header(ngx_http_request_t *r);
+static ngx_int_t ngx_http_intuit_redis_whole(ngx_http_upstream_t *u,
+    ngx_uint_t keepalive);
 static ngx_int_t ngx_http_intuit_redis_error(ngx_http_request_t *r,
     ngx_http_intuit_redis_ask_t *ask);
 static void ngx_http_intuit_redis_say(ngx_http_request_t *r,
@@ -356,7 +358,16 @@ ngx_http_intuit_redis_process_header(ngx_http_request_t *r)
 
     ask->rc = NGX_OK;
 
-    u->keepalive = 1;
+    return ngx_http_intuit_redis_whole(u, 1);
+}
+
+
+/* it has been read, and there is no more */
+
+static ngx_int_t
+ngx_http_intuit_redis_whole(ngx_http_upstream_t *u, ngx_uint_t keepalive)
+{
+    u->keepalive = (keepalive != 0);
     u->headers_in.status_n = NGX_HTTP_OK;
     u->headers_in.content_length_n = 0;
     u->state->status = NGX_HTTP_OK;
@@ -385,13 +396,9 @@ ngx_http_intuit_redis_error(ngx_http_request_t *r,
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
-    u->keepalive = (ask->greetings == 0
-                    && ask->kind != NGX_INTUIT_RESP_REFUSED);
-    u->headers_in.status_n = NGX_HTTP_OK;
-    u->headers_in.content_length_n = 0;
-    u->state->status = NGX_HTTP_OK;
-
-    return NGX_OK;
+    return ngx_http_intuit_redis_whole(u, ask->greetings == 0
+                                       && ask->kind
+                                          != NGX_INTUIT_RESP_REFUSED);
 }
 
 

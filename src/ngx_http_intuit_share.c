@@ -8,12 +8,13 @@
 
 static ngx_int_t ngx_http_intuit_share_identity(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_provider_t *provider);
-static ngx_uint_t ngx_http_intuit_share_known(ngx_http_intuit_ctx_t *ctx,
-    ngx_http_intuit_provider_t *provider);
 static ngx_int_t ngx_http_intuit_share_look(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_share_op_t *wanted);
 static ngx_int_t ngx_http_intuit_share_begin(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_share_op_t *wanted,
+    void (*resume)(ngx_http_request_t *r));
+static ngx_int_t ngx_http_intuit_share_wait(ngx_http_request_t *r,
+    const ngx_http_intuit_share_op_t *wanted, ngx_http_intuit_step_pt step,
     void (*resume)(ngx_http_request_t *r));
 static ngx_int_t ngx_http_intuit_share_age(
     const ngx_http_intuit_share_op_t *wanted, ngx_msec_t limit,
@@ -74,7 +75,7 @@ ngx_http_intuit_share_handler(ngx_http_request_t *r)
     for (i = 0; i < 3; i++) {
 
         if (provider[i] == NULL || provider[i]->redis == NULL
-            || ngx_http_intuit_share_known(ctx, provider[i]))
+            || ngx_http_intuit_share_known(ctx, provider[i]) != NULL)
         {
             continue;
         }
@@ -128,6 +129,7 @@ ngx_http_intuit_share_identity(ngx_http_request_t *r,
         for (i = 0; i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
             if (ctx->shared[i] == NULL) {
                 ctx->shared[i] = provider;
+                ctx->shared_ids[i] = wanted.id;
                 break;
             }
         }
@@ -137,19 +139,19 @@ ngx_http_intuit_share_identity(ngx_http_request_t *r,
 }
 
 
-static ngx_uint_t
-ngx_http_intuit_share_known(ngx_http_intuit_ctx_t *ctx,
-    ngx_http_intuit_provider_t *provider)
+const ngx_http_intuit_id_t *
+ngx_http_intuit_share_known(const ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_provider_t *provider)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
         if (ctx->shared[i] == provider) {
-            return 1;
+            return &ctx->shared_ids[i];
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 
@@ -240,8 +242,27 @@ ngx_http_intuit_share_begin(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     op = ngx_http_intuit_share_find(wanted->what, &wanted->id);
 
     if (op == NULL || op->done) {
-        op = ngx_http_intuit_share_start(wanted, ngx_http_intuit_share_read);
+        return ngx_http_intuit_share_wait(r, wanted,
+                                          ngx_http_intuit_share_read, resume);
     }
+
+    return ngx_http_intuit_share_park(r, ctx, op, resume) == NGX_OK
+           ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/* NGX_AGAIN: it is being done, and the request is parked; NGX_ERROR */
+
+static ngx_int_t
+ngx_http_intuit_share_wait(ngx_http_request_t *r,
+    const ngx_http_intuit_share_op_t *wanted, ngx_http_intuit_step_pt step,
+    void (*resume)(ngx_http_request_t *r))
+{
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_share_op_t  *op;
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+    op = ngx_http_intuit_share_start(wanted, step);
 
     if (op == NULL
         || ngx_http_intuit_share_park(r, ctx, op, resume) != NGX_OK)
@@ -430,14 +451,11 @@ ngx_http_intuit_share_put(ngx_http_request_t *r,
     const ngx_http_intuit_login_t *login,
     void (*resume)(ngx_http_request_t *r))
 {
-    ngx_http_intuit_ctx_t       *ctx;
-    ngx_http_intuit_share_op_t   wanted, *op;
+    ngx_http_intuit_share_op_t  wanted;
 
     if (provider->redis == NULL) {
         return NGX_DECLINED;
     }
-
-    ctx = ngx_http_intuit_get_ctx(r, 0);
 
     ngx_memzero(&wanted, sizeof(ngx_http_intuit_share_op_t));
 
@@ -447,15 +465,8 @@ ngx_http_intuit_share_put(ngx_http_request_t *r,
     wanted.connection = login->connection;
     wanted.session = login->session;
 
-    op = ngx_http_intuit_share_start(&wanted, ngx_http_intuit_share_write);
-
-    if (op == NULL
-        || ngx_http_intuit_share_park(r, ctx, op, resume) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_AGAIN;
+    return ngx_http_intuit_share_wait(r, &wanted, ngx_http_intuit_share_write,
+                                      resume);
 }
 
 
@@ -464,14 +475,11 @@ ngx_http_intuit_share_end(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *ids,
     ngx_uint_t n, void (*resume)(ngx_http_request_t *r))
 {
-    ngx_http_intuit_ctx_t       *ctx;
-    ngx_http_intuit_share_op_t   wanted, *op;
+    ngx_http_intuit_share_op_t  wanted;
 
     if (provider->redis == NULL || n == 0) {
         return NGX_DECLINED;
     }
-
-    ctx = ngx_http_intuit_get_ctx(r, 0);
 
     ngx_memzero(&wanted, sizeof(ngx_http_intuit_share_op_t));
 
@@ -481,15 +489,8 @@ ngx_http_intuit_share_end(ngx_http_request_t *r,
     wanted.n = ngx_min(n, NGX_HTTP_INTUIT_SHARE_ENDS);
     ngx_memcpy(wanted.ids, ids, wanted.n * sizeof(ngx_http_intuit_id_t));
 
-    op = ngx_http_intuit_share_start(&wanted, ngx_http_intuit_share_remove);
-
-    if (op == NULL
-        || ngx_http_intuit_share_park(r, ctx, op, resume) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_AGAIN;
+    return ngx_http_intuit_share_wait(r, &wanted, ngx_http_intuit_share_remove,
+                                      resume);
 }
 
 

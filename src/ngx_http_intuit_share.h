@@ -33,6 +33,7 @@
 #define NGX_HTTP_INTUIT_SHARE_AGE    900      /* ms: read again after that */
 #define NGX_HTTP_INTUIT_SHARE_STALE  60000    /* ms: without the store */
 #define NGX_HTTP_INTUIT_SHARE_ENDS   8        /* sessions at once */
+#define NGX_HTTP_INTUIT_SHARE_ARGS   2        /* of a script */
 
 /* what is done, for ctx->share_what */
 #define NGX_HTTP_INTUIT_SHARE_SESSION     1
@@ -60,6 +61,11 @@ typedef struct {
 
 /* PREACCESS, last: what the flows will look up is brought into the zone. */
 ngx_int_t ngx_http_intuit_share_handler(ngx_http_request_t *r);
+
+/* Whose session that was, for this provider; NULL: it was not asked. */
+const ngx_http_intuit_id_t *ngx_http_intuit_share_known(
+    const ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_provider_t *provider);
 
 /*
  * The same for a company's connection, for a phase handler whose phase goes
@@ -104,7 +110,7 @@ ngx_int_t ngx_http_intuit_share_write(ngx_http_intuit_job_t *job);
 ngx_int_t ngx_http_intuit_share_remove(ngx_http_intuit_job_t *job);
 
 
-/* -- ngx_http_intuit_share_write.c: for steps of a job -------------------- */
+/* -- ngx_http_intuit_share_write.c, _login.c: for steps of a job ---------- */
 
 /*
  * Asks for the lease of a connection, for *owner (made if it is empty), and
@@ -121,10 +127,26 @@ ngx_int_t ngx_http_intuit_share_leased(ngx_http_intuit_job_t *job,
 void ngx_http_intuit_share_release(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_str_t *owner);
 
-/* The same lease for a login attempt, which is never given back: once. */
+/*
+ * The same for a login attempt, which is claimed once for good, for *owner.
+ * Then, in the next step: NGX_OK; NGX_BUSY: another host is at it, ask again;
+ * NGX_DECLINED: it has ended there, *login says how (in job->pool; the session
+ * as long as the zone would hand it out); NGX_ERROR: the store cannot be asked.
+ */
 ngx_int_t ngx_http_intuit_share_claim(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *id, ngx_str_t *owner);
+ngx_int_t ngx_http_intuit_share_claimed(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *id, ngx_http_intuit_login_t *login);
+
+/* Says how a claimed attempt has ended; and that nothing more is made of it. */
+void ngx_http_intuit_share_ended(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *id, const ngx_http_intuit_login_t *login);
+void ngx_http_intuit_share_close(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id);
-ngx_int_t ngx_http_intuit_share_claimed(ngx_http_intuit_job_t *job);
+
+/* Asks for a connection; the answer is for ngx_http_intuit_share_adopt(). */
+ngx_int_t ngx_http_intuit_share_get(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *id);
 
 /*
  * Compares and sets a connection; *next is the number that it is to have
@@ -149,10 +171,54 @@ void ngx_http_intuit_share_push(ngx_http_intuit_provider_t *provider,
 ngx_int_t ngx_http_intuit_share_adopt(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id, const ngx_str_t *value);
 
+/* Who a job is, there, if it is not said yet.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_share_owner(ngx_pool_t *pool, ngx_str_t *owner);
+
 /* Its name in the store.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_intuit_share_name(ngx_pool_t *pool,
     const ngx_http_intuit_provider_t *provider, u_char kind,
     const ngx_http_intuit_id_t *id, ngx_str_t *name);
+
+/*
+ * Has a script run there: its keys are what is named so of each of the kinds,
+ * one a letter, at most three; its arguments (copied) end with one without
+ * data.  As ngx_http_intuit_redis_ask().
+ */
+ngx_int_t ngx_http_intuit_share_eval(ngx_http_intuit_job_t *job,
+    const ngx_str_t *script, const char *kinds, const ngx_http_intuit_id_t *id,
+    const ngx_str_t *args);
+
+/* The same some time soon, in a job of its own, and nobody waits for it. */
+void ngx_http_intuit_share_tell(ngx_http_intuit_provider_t *provider,
+    const ngx_str_t *script, const char *kinds, const ngx_http_intuit_id_t *id,
+    const ngx_str_t *args);
+
+
+/* -- ngx_http_intuit_share_slice.c: a company's quota ---------------------- */
+
+/*
+ * Asks for a slot for ctx->limit (where it has one: whether that is still one),
+ * together with the others that wait for this company.  NGX_OK: the request is
+ * parked, and its phases run again with ctx->limit.slot.answer
+ *
+ *   NGX_OK        go now
+ *   NGX_AGAIN     in that many ms
+ *   NGX_DECLINED  the same, and ask again then: a batch, whose turn it is
+ *   NGX_BUSY      too many wait, or it would take too long
+ *   NGX_DONE      it had one; what is void by now the quota's record knows
+ *   NGX_ERROR     the store cannot be asked
+ *
+ * NGX_DECLINED: too many are parked.
+ */
+ngx_int_t ngx_http_intuit_slice_ask(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_quota_share_t *share);
+
+/* Gives ctx->limit's slot, or turn, back. */
+void ngx_http_intuit_slice_return(const ngx_http_intuit_ctx_t *ctx);
+
+/* Nothing more for msec, on no host. */
+void ngx_http_intuit_slice_hold(ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id, ngx_msec_t msec);
 
 
 #endif /* _NGX_HTTP_INTUIT_SHARE_H_INCLUDED_ */

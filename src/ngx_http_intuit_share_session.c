@@ -223,27 +223,25 @@ unreadable:
 static ngx_int_t
 ngx_http_intuit_share_read_connection(ngx_http_intuit_job_t *job)
 {
-    ngx_http_intuit_share_op_t   *op;
-    ngx_http_intuit_redis_ask_t   ask;
+    ngx_http_intuit_share_op_t  *op;
 
     op = job->data;
 
-    ngx_str_set(&ask.args[0], "EVAL");
-    ask.args[1] = ngx_http_intuit_share_connection_script;
-    ngx_str_set(&ask.args[2], "1");
-    ask.nargs = 4;
-
-    if (ngx_http_intuit_share_name(job->pool, op->provider,
-                                   NGX_INTUIT_SHARED_CONNECTION,
-                                   &op->connection, &ask.args[3])
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     job->step = ngx_http_intuit_share_company;
 
-    return ngx_http_intuit_redis_ask(job, &ask);
+    return ngx_http_intuit_share_get(job, &op->connection);
+}
+
+
+ngx_int_t
+ngx_http_intuit_share_get(ngx_http_intuit_job_t *job,
+    const ngx_http_intuit_id_t *id)
+{
+    static const ngx_str_t  none = ngx_null_string;
+
+    return ngx_http_intuit_share_eval(job,
+                                      &ngx_http_intuit_share_connection_script,
+                                      "c", id, &none);
 }
 
 
@@ -362,12 +360,20 @@ ngx_http_intuit_share_remove(ngx_http_intuit_job_t *job)
 static ngx_int_t
 ngx_http_intuit_share_written(ngx_http_intuit_job_t *job)
 {
+    ngx_uint_t                   i;
     ngx_http_intuit_share_op_t  *op;
 
     op = job->data;
 
     if (job->ask->rc == NGX_OK && op->what == NGX_HTTP_INTUIT_SHARE_PUT) {
         ngx_http_intuit_store_check(op->provider->store, &op->id, op->begun);
+    }
+
+    /* somebody may have read one just before, and brought it back */
+
+    for (i = 0; job->ask->rc == NGX_OK && i < op->n; i++) {
+        (void) ngx_http_intuit_session_remove(op->provider->store,
+                                              &op->ids[i]);
     }
 
     return job->ask->rc;

@@ -25,26 +25,22 @@ typedef struct {
     unsigned                      drop:1;      /* if the zone has it no more */
 } ngx_http_intuit_share_push_t;
 
+/* what is to be done some time soon */
 typedef struct {
+    const ngx_str_t              *script;
+    const char                   *kinds;
     ngx_http_intuit_id_t          id;
-    ngx_str_t                     owner;
-} ngx_http_intuit_share_release_t;
+    ngx_str_t                     args[NGX_HTTP_INTUIT_SHARE_ARGS + 1];
+} ngx_http_intuit_share_told_t;
 
 
-static ngx_int_t ngx_http_intuit_share_owner(ngx_pool_t *pool,
-    ngx_str_t *owner);
-static ngx_int_t ngx_http_intuit_share_ask_lease(ngx_http_intuit_job_t *job,
-    u_char kind, const ngx_http_intuit_id_t *id, const ngx_str_t *owner,
-    ngx_msec_t msec);
-static ngx_int_t ngx_http_intuit_share_ask_release(ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_share_released(ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_share_tell_now(ngx_http_intuit_job_t *job);
 static ngx_http_intuit_share_push_t *ngx_http_intuit_share_pushing(
     ngx_http_intuit_provider_t *provider, const ngx_http_intuit_id_t *id);
 static void ngx_http_intuit_share_push_timer(ngx_event_t *ev);
 static ngx_int_t ngx_http_intuit_share_push_send(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_share_push_sent(ngx_http_intuit_job_t *job);
-static ngx_int_t ngx_http_intuit_share_push_removed(
-    ngx_http_intuit_job_t *job);
+static ngx_int_t ngx_http_intuit_share_told(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_share_push_done(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
 static ngx_int_t ngx_http_intuit_share_newer(ngx_http_intuit_job_t *job,
@@ -95,27 +91,141 @@ ngx_http_intuit_share_name(ngx_pool_t *pool,
 
 
 ngx_int_t
+ngx_http_intuit_share_eval(ngx_http_intuit_job_t *job,
+    const ngx_str_t *script, const char *kinds, const ngx_http_intuit_id_t *id,
+    const ngx_str_t *args)
+{
+    ngx_uint_t                   n;
+    ngx_http_intuit_redis_ask_t  ask;
+
+    ngx_str_set(&ask.args[0], "EVAL");
+    ask.args[1] = *script;
+    ask.args[2].len = 1;
+    ask.args[2].data = (u_char *) &"0123"[ngx_strlen(kinds)];
+
+    n = 3;
+
+    for ( /* void */ ; *kinds; kinds++) {
+        if (ngx_http_intuit_share_name(job->pool, job->provider,
+                                       (u_char) *kinds, id, &ask.args[n++])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    for ( /* void */ ; args->data; args++) {
+
+        ask.args[n].len = args->len;
+        ask.args[n].data = ngx_pstrdup(job->pool, (ngx_str_t *) args);
+        if (ask.args[n++].data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ask.nargs = n;
+
+    return ngx_http_intuit_redis_ask(job, &ask);
+}
+
+
+void
+ngx_http_intuit_share_tell(ngx_http_intuit_provider_t *provider,
+    const ngx_str_t *script, const char *kinds, const ngx_http_intuit_id_t *id,
+    const ngx_str_t *args)
+{
+    ngx_uint_t                     i;
+    ngx_http_intuit_job_t         *job;
+    ngx_http_intuit_share_told_t  *told;
+
+    job = ngx_http_intuit_job_create(provider, "store");
+    if (job == NULL) {
+        return;
+    }
+
+    told = ngx_pcalloc(job->pool, sizeof(ngx_http_intuit_share_told_t));
+    if (told == NULL) {
+        ngx_http_intuit_job_discard(job);
+        return;
+    }
+
+    told->script = script;
+    told->kinds = kinds;
+    told->id = *id;
+
+    for (i = 0; args[i].data; i++) {
+
+        told->args[i].len = args[i].len;
+        told->args[i].data = ngx_pstrdup(job->pool, (ngx_str_t *) &args[i]);
+        if (told->args[i].data == NULL) {
+            ngx_http_intuit_job_discard(job);
+            return;
+        }
+    }
+
+    job->data = told;
+    job->step = ngx_http_intuit_share_tell_now;
+
+    ngx_http_intuit_job_run(job);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_share_tell_now(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_share_told_t  *told;
+
+    told = job->data;
+
+    job->step = ngx_http_intuit_share_told;
+
+    return ngx_http_intuit_share_eval(job, told->script, told->kinds,
+                                      &told->id, told->args);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_share_told(ngx_http_intuit_job_t *job)
+{
+    return job->ask->rc;
+}
+
+
+ngx_int_t
 ngx_http_intuit_share_lease(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id, ngx_str_t *owner)
 {
-    if (owner->len == 0
-        && ngx_http_intuit_share_owner(job->pool, owner) != NGX_OK)
-    {
+    u_char      number[NGX_INT_T_LEN];
+    ngx_str_t   args[3];
+    ngx_msec_t  msec;
+
+    if (ngx_http_intuit_share_owner(job->pool, owner) != NGX_OK) {
         return NGX_ERROR;
     }
 
     /* for as long as it can take to refresh, and to write that twice */
 
-    return ngx_http_intuit_share_ask_lease(job, NGX_INTUIT_SHARED_LEASE, id,
-                owner, 2 * ngx_http_intuit_job_deadline(job->provider)
-                       + NGX_HTTP_INTUIT_SHARE_MARGIN);
+    msec = 2 * ngx_http_intuit_job_deadline(job->provider)
+           + NGX_HTTP_INTUIT_SHARE_MARGIN;
+
+    args[0] = *owner;
+    args[1].data = number;
+    args[1].len = ngx_sprintf(number, "%M", msec) - number;
+    ngx_str_null(&args[2]);
+
+    return ngx_http_intuit_share_eval(job, &ngx_http_intuit_share_lease_script,
+                                      "lc", id, args);
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_intuit_share_owner(ngx_pool_t *pool, ngx_str_t *owner)
 {
     u_char  random[NGX_HTTP_INTUIT_LEASE_LEN];
+
+    if (owner->len) {
+        return NGX_OK;
+    }
 
     owner->len = ngx_intuit_base64url_len(NGX_HTTP_INTUIT_LEASE_LEN);
     owner->data = ngx_pnalloc(pool, owner->len);
@@ -130,41 +240,6 @@ ngx_http_intuit_share_owner(ngx_pool_t *pool, ngx_str_t *owner)
     (void) ngx_intuit_base64url_encode(owner->data, random, sizeof(random));
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_intuit_share_ask_lease(ngx_http_intuit_job_t *job, u_char kind,
-    const ngx_http_intuit_id_t *id, const ngx_str_t *owner, ngx_msec_t msec)
-{
-    u_char                       *p;
-    ngx_http_intuit_redis_ask_t   ask;
-
-    p = ngx_pnalloc(job->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_str_set(&ask.args[0], "EVAL");
-    ask.args[1] = ngx_http_intuit_share_lease_script;
-    ngx_str_set(&ask.args[2], "2");
-    ask.args[5] = *owner;
-    ask.args[6].data = p;
-    ask.args[6].len = ngx_sprintf(p, "%M", msec) - p;
-    ask.nargs = 7;
-
-    if (ngx_http_intuit_share_name(job->pool, job->provider, kind, id,
-                                   &ask.args[3])
-        != NGX_OK
-        || ngx_http_intuit_share_name(job->pool, job->provider,
-                                      NGX_INTUIT_SHARED_CONNECTION, id,
-                                      &ask.args[4])
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_intuit_redis_ask(job, &ask);
 }
 
 
@@ -195,100 +270,15 @@ void
 ngx_http_intuit_share_release(ngx_http_intuit_provider_t *provider,
     const ngx_http_intuit_id_t *id, const ngx_str_t *owner)
 {
-    ngx_http_intuit_job_t            *job;
-    ngx_http_intuit_share_release_t  *release;
+    ngx_str_t  args[2];
 
-    job = ngx_http_intuit_job_create(provider, "store");
-    if (job == NULL) {
-        /* it ends by itself */
-        return;
-    }
+    /* where that fails, it ends by itself */
 
-    release = ngx_pcalloc(job->pool, sizeof(ngx_http_intuit_share_release_t));
+    args[0] = *owner;
+    ngx_str_null(&args[1]);
 
-    if (release == NULL) {
-        ngx_http_intuit_job_discard(job);
-        return;
-    }
-
-    release->id = *id;
-    release->owner.len = owner->len;
-    release->owner.data = ngx_pstrdup(job->pool, (ngx_str_t *) owner);
-
-    if (release->owner.data == NULL) {
-        ngx_http_intuit_job_discard(job);
-        return;
-    }
-
-    job->data = release;
-    job->step = ngx_http_intuit_share_ask_release;
-
-    ngx_http_intuit_job_run(job);
-}
-
-
-static ngx_int_t
-ngx_http_intuit_share_ask_release(ngx_http_intuit_job_t *job)
-{
-    ngx_http_intuit_redis_ask_t       ask;
-    ngx_http_intuit_share_release_t  *release;
-
-    release = job->data;
-
-    ngx_str_set(&ask.args[0], "EVAL");
-    ask.args[1] = ngx_http_intuit_share_release_script;
-    ngx_str_set(&ask.args[2], "1");
-    ask.args[4] = release->owner;
-    ask.nargs = 5;
-
-    if (ngx_http_intuit_share_name(job->pool, job->provider,
-                                   NGX_INTUIT_SHARED_LEASE, &release->id,
-                                   &ask.args[3])
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    job->step = ngx_http_intuit_share_released;
-
-    return ngx_http_intuit_redis_ask(job, &ask);
-}
-
-
-static ngx_int_t
-ngx_http_intuit_share_released(ngx_http_intuit_job_t *job)
-{
-    return job->ask->rc;
-}
-
-
-ngx_int_t
-ngx_http_intuit_share_claim(ngx_http_intuit_job_t *job,
-    const ngx_http_intuit_id_t *id)
-{
-    ngx_str_t  owner;
-
-    if (ngx_http_intuit_share_owner(job->pool, &owner) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_intuit_share_ask_lease(job, NGX_INTUIT_SHARED_LOGIN, id,
-                                           &owner,
-                                           1000 * (job->provider->login_timeout
-                                                   + job->provider->leeway
-                                                   + 1));
-}
-
-
-ngx_int_t
-ngx_http_intuit_share_claimed(ngx_http_intuit_job_t *job)
-{
-    if (job->ask->rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return job->ask->answer.value.type == NGX_INTUIT_RESP_NIL ? NGX_BUSY
-                                                              : NGX_OK;
+    ngx_http_intuit_share_tell(provider, &ngx_http_intuit_share_release_script,
+                               "l", id, args);
 }
 
 
@@ -296,11 +286,11 @@ ngx_int_t
 ngx_http_intuit_share_save(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id, const ngx_str_t *encoded, uint64_t *next)
 {
-    u_char                       *p;
-    ngx_intuit_shared_t           shared;
-    ngx_http_intuit_synced_t      synced;
-    ngx_http_intuit_provider_t   *provider;
-    ngx_http_intuit_redis_ask_t   ask;
+    u_char                       number[NGX_INTUIT_SHARED_NUMBER_LEN];
+    ngx_str_t                    args[3];
+    ngx_intuit_shared_t          shared;
+    ngx_http_intuit_synced_t     synced;
+    ngx_http_intuit_provider_t  *provider;
 
     provider = job->provider;
 
@@ -312,31 +302,21 @@ ngx_http_intuit_share_save(ngx_http_intuit_job_t *job,
     shared.id = id->data;
     shared.generation = *next;
 
-    p = ngx_pnalloc(job->pool, NGX_INTUIT_SHARED_NUMBER_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    args[0].data = number;
+    args[0].len = ngx_intuit_shared_number(number, synced.shared) - number;
+    ngx_str_null(&args[2]);
 
-    ngx_str_set(&ask.args[0], "EVAL");
-    ask.args[1] = ngx_http_intuit_share_save_script;
-    ngx_str_set(&ask.args[2], "1");
-    ask.args[4].data = p;
-    ask.args[4].len = ngx_intuit_shared_number(p, synced.shared) - p;
-    ask.nargs = 6;
-
-    if (ngx_http_intuit_share_name(job->pool, provider, shared.kind, id,
-                                   &ask.args[3])
-        != NGX_OK
-        || ngx_intuit_shared_seal(job->pool, provider->share_keys, &shared,
-                                  encoded, &ask.args[5])
-           != NGX_OK)
+    if (ngx_intuit_shared_seal(job->pool, provider->share_keys, &shared,
+                               encoded, &args[1])
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     ngx_intuit_point("before-shared");
 
-    return ngx_http_intuit_redis_ask(job, &ask);
+    return ngx_http_intuit_share_eval(job, &ngx_http_intuit_share_save_script,
+                                      "c", id, args);
 }
 
 
@@ -626,7 +606,7 @@ ngx_http_intuit_share_push_send(ngx_http_intuit_job_t *job)
             return NGX_ERROR;
         }
 
-        job->step = ngx_http_intuit_share_push_removed;
+        job->step = ngx_http_intuit_share_told;
 
         return ngx_http_intuit_redis_ask(job, &ask);
     }
@@ -676,13 +656,6 @@ ngx_http_intuit_share_push_sent(ngx_http_intuit_job_t *job)
     /* another host has written a newer one, which is in the zone now */
 
     return rc == NGX_DECLINED ? NGX_OK : rc;
-}
-
-
-static ngx_int_t
-ngx_http_intuit_share_push_removed(ngx_http_intuit_job_t *job)
-{
-    return job->ask->rc;
 }
 
 

@@ -31,6 +31,7 @@
 #define NGX_HTTP_INTUIT_ZONE_MIN     (256 * 1024)
 #define NGX_HTTP_INTUIT_COUNTERS     128     /* the callers number them */
 #define NGX_HTTP_INTUIT_NOTE_TID     64
+#define NGX_HTTP_INTUIT_QUOTA_OWNER_LEN  16
 
 
 typedef struct ngx_http_intuit_store_s  ngx_http_intuit_store_t;
@@ -62,6 +63,8 @@ typedef struct {
     time_t                    time;             /* the same by the wall */
     ngx_str_t                 realm;            /* of its path; empty: any */
     unsigned                  batch:1;
+    unsigned                  shared:1;         /* its slots come from a store
+                                                 * that other hosts share */
 
     /* the store's answer */
     ngx_int_t                 rc;
@@ -85,6 +88,30 @@ typedef struct {
     uint64_t                  delayed;          /* since it is known here */
     uint64_t                  refused;
 } ngx_http_intuit_quota_stat_t;
+
+/* what a host and the store that it shares a quota with tell each other */
+typedef struct {
+    /* this host */
+    u_char                    owner[NGX_HTTP_INTUIT_QUOTA_OWNER_LEN];
+    ngx_uint_t                used;             /* slots of the last minute and
+                                                 * those yet to come */
+    uint64_t                  given;            /* since it is known here */
+
+    /* the other one, after that */
+    ngx_uint_t                hosts;            /* that share it; 0: ? */
+    ngx_msec_t                held;             /* for so long; 0: it is not */
+} ngx_http_intuit_quota_share_t;
+
+/* a slot that was asked for there, together with others */
+typedef struct {
+    ngx_uint_t                slice;            /* of these */
+    ngx_uint_t                ticket;
+    ngx_int_t                 answer;           /* valid if answered */
+    ngx_msec_t                wait;             /* the same */
+    uint64_t                  there;            /* when it is, by that clock */
+    uint64_t                  turn;             /* the same among the batches */
+    unsigned                  answered:1;
+} ngx_http_intuit_slot_t;
 
 typedef struct {
     ngx_intuit_session_t      session;
@@ -208,6 +235,27 @@ ngx_int_t ngx_http_intuit_connection_reserve(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_quota_reserve(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *connection, const ngx_str_t *realm,
     ngx_http_intuit_quota_t *quota);
+
+/*
+ * For a quota that hosts share (quota->shared): nothing is given here, and what
+ * the others above say is NGX_DECLINED until a slot that was given there is
+ * noted; when its time has come and nobody has heard of the store for half a
+ * second, once more: it may be held up.
+ *
+ * share:  makes it if it is not there, and says what is to be told.  NGX_OK, or
+ *         NGX_DECLINED: no room
+ * told:   and what was answered
+ * given:  a slot in quota->wait ms, or with NGX_BUSY none before that.  Sets
+ *         and returns quota->rc
+ */
+ngx_int_t ngx_http_intuit_quota_share(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *connection, const ngx_str_t *realm,
+    ngx_http_intuit_quota_t *quota, ngx_http_intuit_quota_share_t *share);
+void ngx_http_intuit_quota_told(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *id, ngx_msec_t now,
+    const ngx_http_intuit_quota_share_t *share);
+ngx_int_t ngx_http_intuit_quota_given(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_quota_t *quota, ngx_int_t rc);
 
 /* Gives a slot back that was not used: to somebody else if it is the last
  * one given, otherwise it is lost. */

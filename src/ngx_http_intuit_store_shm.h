@@ -40,6 +40,9 @@
 #define NGX_HTTP_INTUIT_SHM_LAYOUT       10
 #endif
 
+/* ms without a word of a shared store: is its slot still one? */
+#define NGX_HTTP_INTUIT_SHM_UNHEARD      500
+
 #define NGX_HTTP_INTUIT_SHM_RECORD_MAX   (128 * 1024)
 #define NGX_HTTP_INTUIT_SHM_TID_MAX      64
 #define NGX_HTTP_INTUIT_SHM_HANDOUT      60       /* seconds */
@@ -147,6 +150,10 @@ typedef struct {
     ngx_uint_t                      epoch;       /* slots before are void */
     uint64_t                        delayed;
     uint64_t                        refused;
+    u_char                          owner[NGX_HTTP_INTUIT_QUOTA_OWNER_LEN];
+    uint64_t                        given;       /* slots, to this host */
+    ngx_uint_t                      hosts;       /* that share it; 0: ? */
+    ngx_msec_t                      told;        /* by the shared store */
     ngx_http_intuit_shm_ring_t      all;
     ngx_http_intuit_shm_ring_t      batches;
     uint32_t                        times[1];    /* of all, then of batches */
@@ -274,8 +281,55 @@ void ngx_http_intuit_shm_quota_ask(ngx_http_intuit_store_t *store,
 ngx_int_t ngx_http_intuit_shm_drop_quota(ngx_http_intuit_store_t *store,
     time_t now);
 
+/* Under the lock: that of the caller, made if need be, and from then on that of
+ * the connection, too.  NULL: no room. */
+ngx_http_intuit_shm_quota_t *ngx_http_intuit_shm_quota_get(
+    ngx_http_intuit_store_t *store, const ngx_http_intuit_id_t *connection,
+    const ngx_str_t *realm, const ngx_http_intuit_quota_t *q);
+
+/* Under the lock: what is over is forgotten; it was used just now; it says
+ * something until ... */
+void ngx_http_intuit_shm_quota_age(ngx_http_intuit_shm_quota_t *quota,
+    ngx_msec_t now);
+void ngx_http_intuit_shm_quota_touch(ngx_http_intuit_store_t *store,
+    ngx_http_intuit_shm_quota_t *quota);
+void ngx_http_intuit_shm_quota_lasts(ngx_http_intuit_shm_quota_t *quota,
+    const ngx_http_intuit_quota_t *q);
+
+/* Under the lock: nothing more for msec; what is yet to come is taken back.
+ * NGX_OK, or NGX_DECLINED: it was held already. */
+ngx_int_t ngx_http_intuit_shm_quota_pause(ngx_http_intuit_shm_quota_t *quota,
+    ngx_msec_t msec);
+
 /* What a quota with rings of these lengths takes. */
 size_t ngx_http_intuit_shm_quota_size(ngx_uint_t all, ngx_uint_t batches);
+
+
+/* -- ngx_http_intuit_store_shm_ring.c ------------------------------------ */
+
+/* the slot given `back` slots ago; 1: the last one */
+ngx_msec_t ngx_http_intuit_shm_ring_at(const ngx_http_intuit_shm_ring_t *ring,
+    const uint32_t *times, ngx_uint_t back);
+
+/* when the window that it has opened is over; 0: it never was */
+ngx_msec_t ngx_http_intuit_shm_ring_free(
+    const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
+    ngx_uint_t back, ngx_msec_t window);
+
+void ngx_http_intuit_shm_ring_push(ngx_http_intuit_shm_ring_t *ring,
+    uint32_t *times, ngx_msec_t t);
+
+/* a later time for one that is there */
+void ngx_http_intuit_shm_ring_put(ngx_http_intuit_shm_ring_t *ring,
+    uint32_t *times, ngx_uint_t number, ngx_msec_t t);
+
+void ngx_http_intuit_shm_ring_pop(ngx_http_intuit_shm_ring_t *ring,
+    const uint32_t *times);
+
+/* how many of them come after t */
+ngx_uint_t ngx_http_intuit_shm_ring_after(
+    const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
+    ngx_msec_t t);
 
 
 /* -- ngx_http_intuit_store_shm_record.c: all under the lock -------------- */

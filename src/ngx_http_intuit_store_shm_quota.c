@@ -33,6 +33,9 @@ static ngx_uint_t ngx_http_intuit_shm_quota_fits(
     const ngx_http_intuit_limits_t *limits);
 static void ngx_http_intuit_shm_quota_take(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_quota_t *quota, ngx_http_intuit_quota_t *q);
+static ngx_int_t ngx_http_intuit_shm_quota_elsewhere(
+    const ngx_http_intuit_shm_quota_t *quota,
+    const ngx_http_intuit_quota_t *q);
 static ngx_int_t ngx_http_intuit_shm_quota_batch(
     ngx_http_intuit_shm_quota_t *quota, ngx_http_intuit_quota_t *q);
 static ngx_int_t ngx_http_intuit_shm_quota_slot(
@@ -40,25 +43,6 @@ static ngx_int_t ngx_http_intuit_shm_quota_slot(
 static ngx_uint_t ngx_http_intuit_shm_quota_full(
     const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
     const ngx_http_intuit_shm_quota_t *quota, ngx_http_intuit_quota_t *q);
-static void ngx_http_intuit_shm_quota_age(ngx_http_intuit_shm_quota_t *quota,
-    ngx_msec_t now);
-static void ngx_http_intuit_shm_quota_touch(ngx_http_intuit_store_t *store,
-    ngx_http_intuit_shm_quota_t *quota);
-static ngx_msec_t ngx_http_intuit_shm_ring_at(
-    const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
-    ngx_uint_t back);
-static ngx_msec_t ngx_http_intuit_shm_ring_free(
-    const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
-    ngx_uint_t back, ngx_msec_t window);
-static void ngx_http_intuit_shm_ring_push(ngx_http_intuit_shm_ring_t *ring,
-    uint32_t *times, ngx_msec_t t);
-static void ngx_http_intuit_shm_ring_put(ngx_http_intuit_shm_ring_t *ring,
-    uint32_t *times, ngx_uint_t number, ngx_msec_t t);
-static void ngx_http_intuit_shm_ring_pop(ngx_http_intuit_shm_ring_t *ring,
-    const uint32_t *times);
-static ngx_uint_t ngx_http_intuit_shm_ring_after(
-    const ngx_http_intuit_shm_ring_t *ring, const uint32_t *times,
-    ngx_msec_t t);
 
 
 size_t
@@ -74,12 +58,31 @@ ngx_http_intuit_quota_reserve(ngx_http_intuit_store_t *store,
     const ngx_http_intuit_id_t *connection, const ngx_str_t *realm,
     ngx_http_intuit_quota_t *q)
 {
-    ngx_http_intuit_shm_quota_t       *quota;
-    ngx_http_intuit_shm_connection_t  *c;
+    ngx_http_intuit_shm_quota_t  *quota;
 
     q->rc = NGX_DECLINED;
 
     ngx_http_intuit_shm_lock(store);
+
+    quota = ngx_http_intuit_shm_quota_get(store, connection, realm, q);
+
+    if (quota != NULL) {
+        ngx_http_intuit_shm_quota_take(store, quota, q);
+    }
+
+    ngx_http_intuit_shm_unlock(store);
+
+    return q->rc;
+}
+
+
+ngx_http_intuit_shm_quota_t *
+ngx_http_intuit_shm_quota_get(ngx_http_intuit_store_t *store,
+    const ngx_http_intuit_id_t *connection, const ngx_str_t *realm,
+    const ngx_http_intuit_quota_t *q)
+{
+    ngx_http_intuit_shm_quota_t       *quota;
+    ngx_http_intuit_shm_connection_t  *c;
 
     quota = ngx_http_intuit_shm_find(store, NGX_HTTP_INTUIT_SHM_QUOTA, &q->id);
 
@@ -93,13 +96,9 @@ ngx_http_intuit_quota_reserve(ngx_http_intuit_store_t *store,
         if (c != NULL) {
             c->quota = q->id;
         }
-
-        ngx_http_intuit_shm_quota_take(store, quota, q);
     }
 
-    ngx_http_intuit_shm_unlock(store);
-
-    return q->rc;
+    return quota;
 }
 
 
@@ -173,6 +172,10 @@ ngx_http_intuit_shm_quota_copy(ngx_http_intuit_shm_quota_t *quota,
     quota->epoch = old->epoch;
     quota->delayed = old->delayed;
     quota->refused = old->refused;
+    quota->given = old->given;
+    quota->hosts = old->hosts;
+    quota->told = old->told;
+    ngx_memcpy(quota->owner, old->owner, sizeof(old->owner));
 
     quota->all.n = old->all.n;
     quota->all.last = old->all.last;
@@ -247,8 +250,7 @@ static void
 ngx_http_intuit_shm_quota_take(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_quota_t *quota, ngx_http_intuit_quota_t *q)
 {
-    ngx_int_t   rc;
-    ngx_msec_t  last;
+    ngx_int_t  rc;
 
     ngx_http_intuit_shm_quota_age(quota, q->now);
     ngx_http_intuit_shm_quota_touch(store, quota);
@@ -261,7 +263,10 @@ ngx_http_intuit_shm_quota_take(ngx_http_intuit_store_t *store,
 
     rc = NGX_OK;
 
-    if (q->state == NGX_HTTP_INTUIT_QUOTA_SLOT) {
+    if (q->shared) {
+        rc = ngx_http_intuit_shm_quota_elsewhere(quota, q);
+
+    } else if (q->state == NGX_HTTP_INTUIT_QUOTA_SLOT) {
         rc = (q->slot > quota->clock) ? NGX_AGAIN : NGX_OK;
 
     } else {
@@ -287,6 +292,35 @@ ngx_http_intuit_shm_quota_take(ngx_http_intuit_store_t *store,
         q->wait = ngx_max(q->wait, 1);
         quota->delayed += (q->since == q->now);
     }
+
+    ngx_http_intuit_shm_quota_lasts(quota, q);
+}
+
+
+/* for a slot that is given elsewhere: is it there, and has its time come? */
+
+static ngx_int_t
+ngx_http_intuit_shm_quota_elsewhere(const ngx_http_intuit_shm_quota_t *quota,
+    const ngx_http_intuit_quota_t *q)
+{
+    if (q->state != NGX_HTTP_INTUIT_QUOTA_SLOT) {
+        return NGX_DECLINED;
+    }
+
+    if (q->slot > quota->clock) {
+        return NGX_AGAIN;
+    }
+
+    return (quota->clock - quota->told > NGX_HTTP_INTUIT_SHM_UNHEARD)
+           ? NGX_DECLINED : NGX_OK;
+}
+
+
+void
+ngx_http_intuit_shm_quota_lasts(ngx_http_intuit_shm_quota_t *quota,
+    const ngx_http_intuit_quota_t *q)
+{
+    ngx_msec_t  last;
 
     last = ngx_max(quota->all.last, quota->batches.last);
     last = ngx_max(last, quota->held) + NGX_HTTP_INTUIT_SHM_MINUTE;
@@ -401,6 +435,7 @@ ngx_http_intuit_shm_quota_slot(ngx_http_intuit_shm_quota_t *quota,
 
     ngx_http_intuit_shm_ring_push(ring, times, t);
 
+    quota->given++;
     q->number = ring->n;
 
     if (q->batch) {
@@ -446,7 +481,7 @@ ngx_http_intuit_shm_quota_full(const ngx_http_intuit_shm_ring_t *ring,
  * to all processes, but a worker that is busy looks at it late.
  */
 
-static void
+void
 ngx_http_intuit_shm_quota_age(ngx_http_intuit_shm_quota_t *quota,
     ngx_msec_t now)
 {
@@ -483,7 +518,7 @@ ngx_http_intuit_shm_quota_age(ngx_http_intuit_shm_quota_t *quota,
 
 /* the one used longest ago is the last, and the first to be dropped */
 
-static void
+void
 ngx_http_intuit_shm_quota_touch(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_quota_t *quota)
 {
@@ -577,31 +612,40 @@ ngx_http_intuit_quota_hold(ngx_http_intuit_store_t *store,
 
     if (quota != NULL) {
         ngx_http_intuit_shm_quota_age(quota, now);
-
-        now = quota->clock;
-
-        if (quota->held <= now) {
-            rc = NGX_OK;
-        }
-
-        quota->held = ngx_max(quota->held, now + msec);
-        quota->epoch++;
-
-        while (quota->all.n && quota->all.last > now) {
-            ngx_http_intuit_shm_ring_pop(&quota->all, quota->times);
-        }
-
-        /* the latest is not always the last here, and stays the measure */
-
-        while (quota->batches.n
-               && ngx_http_intuit_shm_ring_at(&quota->batches,
-                                     quota->times + quota->all.size, 1) > now)
-        {
-            quota->batches.n--;
-        }
+        rc = ngx_http_intuit_shm_quota_pause(quota, msec);
     }
 
     ngx_http_intuit_shm_unlock(store);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_intuit_shm_quota_pause(ngx_http_intuit_shm_quota_t *quota,
+    ngx_msec_t msec)
+{
+    ngx_int_t   rc;
+    ngx_msec_t  now;
+
+    now = quota->clock;
+    rc = (quota->held <= now) ? NGX_OK : NGX_DECLINED;
+
+    quota->held = ngx_max(quota->held, now + msec);
+    quota->epoch++;
+
+    while (quota->all.n && quota->all.last > now) {
+        ngx_http_intuit_shm_ring_pop(&quota->all, quota->times);
+    }
+
+    /* the latest is not always the last here, and stays the measure */
+
+    while (quota->batches.n
+           && ngx_http_intuit_shm_ring_at(&quota->batches,
+                                     quota->times + quota->all.size, 1) > now)
+    {
+        quota->batches.n--;
+    }
 
     return rc;
 }
@@ -648,94 +692,4 @@ ngx_http_intuit_quota_stat(ngx_http_intuit_store_t *store,
     ngx_http_intuit_shm_unlock(store);
 
     return NGX_OK;
-}
-
-
-/* the slot given `back` slots ago; 1: the last one */
-
-static ngx_msec_t
-ngx_http_intuit_shm_ring_at(const ngx_http_intuit_shm_ring_t *ring,
-    const uint32_t *times, ngx_uint_t back)
-{
-    uint32_t  age;
-
-    back = ngx_min(back, ring->size);
-    age = (uint32_t) ring->last - times[(ring->n - back) % ring->size];
-
-    return ring->last - age;
-}
-
-
-/* when the window that it has opened is over; 0: it never was */
-
-static ngx_msec_t
-ngx_http_intuit_shm_ring_free(const ngx_http_intuit_shm_ring_t *ring,
-    const uint32_t *times, ngx_uint_t back, ngx_msec_t window)
-{
-    if (ring->n < back) {
-        return 0;
-    }
-
-    return ngx_http_intuit_shm_ring_at(ring, times, back) + window;
-}
-
-
-static void
-ngx_http_intuit_shm_ring_push(ngx_http_intuit_shm_ring_t *ring,
-    uint32_t *times, ngx_msec_t t)
-{
-    times[ring->n % ring->size] = (uint32_t) t;
-    ring->last = ring->n ? ngx_max(ring->last, t) : t;
-    ring->n++;
-}
-
-
-/* a later time for one that is there */
-
-static void
-ngx_http_intuit_shm_ring_put(ngx_http_intuit_shm_ring_t *ring,
-    uint32_t *times, ngx_uint_t number, ngx_msec_t t)
-{
-    if (number > ring->n || ring->n - number >= ring->size) {
-        return;
-    }
-
-    times[(number - 1) % ring->size] = (uint32_t) t;
-    ring->last = ngx_max(ring->last, t);
-}
-
-
-static void
-ngx_http_intuit_shm_ring_pop(ngx_http_intuit_shm_ring_t *ring,
-    const uint32_t *times)
-{
-    ring->last = (ring->n > 1) ? ngx_http_intuit_shm_ring_at(ring, times, 2)
-                               : 0;
-    ring->n--;
-}
-
-
-/* How many of them come after t.  They are in order, nearly all of them. */
-
-static ngx_uint_t
-ngx_http_intuit_shm_ring_after(const ngx_http_intuit_shm_ring_t *ring,
-    const uint32_t *times, ngx_msec_t t)
-{
-    ngx_uint_t  low, high, back;
-
-    low = 0;
-    high = ngx_min(ring->n, ring->size);
-
-    while (low < high) {
-        back = low + (high - low + 1) / 2;
-
-        if (ngx_http_intuit_shm_ring_at(ring, times, back) > t) {
-            low = back;
-
-        } else {
-            high = back - 1;
-        }
-    }
-
-    return low;
 }

@@ -26,6 +26,10 @@
 #define NGX_INTUIT_SHARED_CONNECTION  'c'
 #define NGX_INTUIT_SHARED_LEASE       'l'
 #define NGX_INTUIT_SHARED_LOGIN       'a'
+#define NGX_INTUIT_SHARED_OUTCOME     'o'
+#define NGX_INTUIT_SHARED_QUOTA       'q'
+#define NGX_INTUIT_SHARED_BATCHES     'b'
+#define NGX_INTUIT_SHARED_HOSTS       'h'
 
 
 typedef struct {

@@ -56,6 +56,14 @@ http {
             add_header X-Limit $intuit_limit_status always;
         }
 
+        location /some/ {
+            rewrite ^/some(/.*) $1 break;
+            auth_intuit books;
+            auth_intuit_require $intuit_claim_email;
+            intuit_proxy books;
+            add_header X-Limit $intuit_limit_status always;
+        }
+
         location /session/ {
             rewrite ^/session(/.*) $1 break;
             auth_intuit books;
@@ -84,7 +92,8 @@ sub ask {
 my $api = "/v3/company/-/companyinfo/$realm";
 my $cookie = 'Cookie: __Host-intuit=' . $jar->get('__Host-intuit') . "\r\n";
 
-my @crowd = map { $_ % 2 ? ask($api) : ask("/session$api", $cookie) } 1 .. 36;
+my @crowd = map { $_ % 3 == 0 ? ask($api) : ask(($_ % 3 == 1 ? '/session' : '/some')
+    . $api, $cookie) } 1 .. 36;
 
 my $r = $t->get('/other/v3/company/-/companyinfo/193514292156789', -json => 1);
 is($r->status, 200, 'another company');

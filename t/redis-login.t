@@ -105,7 +105,7 @@ is($b->get('/', -jar => $jar)->status, 200, '... and goes on');
 my @keys = $redis->keys;
 my @values = map { $redis->command('GET', $_) } @keys;
 
-is(scalar(grep { /^intuit:[sca]:[\w-]{43}$/ } @keys), scalar(@keys),
+is(scalar(grep { /^intuit:[scaoqh]:[\w-]{43}$/ } @keys), scalar(@keys),
     'all keys are hashes, behind the prefix');
 is(scalar(grep { /^intuit:s:/ } @keys), 1, 'one session');
 is(scalar(grep { /^intuit:c:/ } @keys), 1, 'one connection');

@@ -15,7 +15,7 @@ our @EXPORT = qw(hosts);
 
 # hosts($count, $conf): started; the simulator is the first one's.  In $conf
 # %%KEY%% is a file with the hosts' common key, and %%FRONT%% the port that
-# the redirect URI has on all of them.
+# the redirect URI has on all of them; sim => ['--quota'] is for the simulator.
 sub hosts {
     my ($count, $conf, %o) = @_;
     my @hosts;
@@ -23,7 +23,7 @@ sub hosts {
     my $key = join '', map { sprintf '%x', rand 16 } 1 .. 64;
 
     for my $n (1 .. $count) {
-        my $t = Test::Intuit->new(label => "host $n", sim => $n == 1);
+        my $t = Test::Intuit->new(label => "host $n", sim => $n == 1 && ($o{sim} // 1));
         my $first = $hosts[0] // $t;
         my $text = $conf;
 
