@@ -21,6 +21,7 @@ export JOBS TESTS
 
 .PHONY: all release build install deb dist demo demo-check test test-all clean help
 .PHONY: asan fuzz analyse valgrind coverage matrix bench bench-quick
+.PHONY: screenshots diagrams
 
 all: build    ## the same as build
 
@@ -109,6 +110,14 @@ bench-quick:  ## the first two tables of it, in two minutes
 	@$(TOOLS)/build-module.sh release
 	@t/bench/build.sh
 	@t/bench/bench.pl --quick $(BENCH)
+
+screenshots:  ## docs/screenshots/ from the pages, in light and dark, in Chromium
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/build-module.sh debug
+	@$(TOOLS)/screenshots.sh
+
+diagrams:     ## docs/*.svg from the texts beside them
+	@$(TOOLS)/diagram.pl docs/*.diagram
 
 matrix:       ## all tests on Debian 12, 13, sid, and linked in (as root, slow)
 	@$(TOOLS)/setup.sh matrix

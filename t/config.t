@@ -76,6 +76,15 @@ my @host = (SERVER => 'server_name tools.example.com; auth_intuit books;');
 
 $t->write_file('empty', " \n\t\r\n", 0600);
 $t->write_file('huge', 'x' x 5000, 0600);
+$t->write_file('part.conf', "client_id sim-client-id;\n");
+$t->write_file('wrong.conf', "client_id sim-client-id;\ncolour blue;\n");
+
+my %elsewhere = (client_id => undef,
+    pkce => 'on; include %%DIR%%/part.conf');
+
+is(($t->check_conf(conf_of(%elsewhere)))[0], 0,
+    'a directive may stand in an included file');
+
 $t->write_file('no-key', "0123456789abcdef\n", 0600);
 $t->write_file('zeros', '0' x 63 . "g\n", 0600);
 $t->write_secret('good-key', 'c4' x 32);
@@ -325,6 +334,9 @@ my @cases = (
         qr/"intuit_provider" directive is not allowed here/,
     'intuit_proxy in a server' => [ SERVER => 'intuit_proxy books;' ],
         qr/"intuit_proxy" directive is not allowed here/,
+    'a mistake in an included file' =>
+        [ client_id => undef, pkce => 'on; include %%DIR%%/wrong.conf' ],
+        qr/unknown directive "colour" in \S+wrong\.conf:2$/,
     'client_id in a server' => [ SERVER => 'client_id x;' ],
         qr/"client_id" directive is not allowed here/,
     'a location in a provider' => [ client_id => 'a; location / { }' ],

@@ -3,7 +3,7 @@
 # Every failure says what to do next, to the one who meets it and to the operator: each
 # row of the table in ngx_http_intuit_error.c has a status, a word, a title and a
 # description that asks for something, a log level, and "Retry-After" where waiting
-# helps; and README.md has the word, with that status, what has happened and what to do.
+# helps; and docs/troubleshooting.md has the word, with that status, what has happened and what to do.
 
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ my $needs = qr/\b(?:has to|needs|begin with)\b/;
 
 my $source = slurp("$top/src/ngx_http_intuit_error.c");
 my $header = slurp("$top/src/ngx_http_intuit_auth_module.h");
-my $readme = slurp("$top/README.md");
+my $page = slurp("$top/docs/troubleshooting.md");
 
 my @rows = rows($source);
 my ($enum) = $header =~ /NGX_HTTP_INTUIT_E_INTERNAL = 0,(.*?)NGX_HTTP_INTUIT_E_MAX/s;
@@ -47,7 +47,7 @@ my %good = %{ $rows[1] };
 for (
     [ status => 200, qr/status/ ],
     [ description => 'Something has happened.', qr/what to do/ ],
-    [ error => 'never_heard_of', qr/README/ ],
+    [ error => 'never_heard_of', qr/the page does not/ ],
     [ error => 'Bad word', qr/word/ ],
     [ title => '', qr/title/ ],
     [ status => 503, qr/Retry-After/ ],
@@ -97,9 +97,9 @@ sub wrong {
     push @wrong, 'waiting helps, and there is no Retry-After'
         if $row->{status} =~ /^(?:503|429)$/ && !$row->{retry};
 
-    my @told = $readme =~ /^\| $row->{status} `\Q$row->{error}\E` \| ([^|]+) \| ([^|]*)\|$/mg;
-    push @wrong, 'README.md does not have it' if !@told;
-    push @wrong, 'README.md does not say what to do'
+    my @told = $page =~ /^\| $row->{status} `\Q$row->{error}\E` \| ([^|]+) \| ([^|]*)\|$/mg;
+    push @wrong, 'the page does not have it' if !@told;
+    push @wrong, 'the page does not say what to do'
         if grep { !/\w/ } @told;
 
     return @wrong;

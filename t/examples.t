@@ -1,11 +1,12 @@
 #!/usr/bin/perl
 
 # The promise: what the documents show works, and what exists is documented.
-# Every file of conf-examples/ and every whole nginx.conf in README.md passes
-# "nginx -t", and the one with two providers does what it says; README's
-# reference has the directives, variables and error words
-# of the source, and no others; its map has all source files; the log lines
-# that it explains are lines of the source.
+# Every file of conf-examples/ passes "nginx -t", and the one with two providers
+# does what it says; the reference has the directives of the source, with their
+# contexts and an example each, and no others; so have the pages about
+# variables, error words and log lines; the map in CONTRIBUTING.md has all
+# source files; and each directive is used by a test.  (The configurations
+# inside the documents: t/documents.t.)
 # The attack: a renamed directive, an example nobody has tried since, a check
 # that finds nothing to check.  Each check runs a second time on something
 # wrong, and has to see it.
@@ -13,6 +14,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::Intuit;
+use Test::Intuit::Shown;
 
 use Cwd qw(abs_path);
 
@@ -22,31 +24,20 @@ my $TOP = abs_path("$FindBin::Bin/..");
 my $t = Test::Intuit->new(sim => 0);
 
 my %EXAMPLES = map { m{([^/]+)$} => slurp($_) } glob "$TOP/conf-examples/*.conf";
-my $README = slurp("$TOP/README.md");
+my %DOC = map { m{([^/]+)\.md$} => slurp($_) } glob "$TOP/docs/*.md";
+my $CHANGES = slurp("$TOP/CHANGES");
+my $MAP = slurp("$TOP/CONTRIBUTING.md");
 my $MODULE = slurp("$TOP/ngx_http_intuit_auth_module.c");
 my $SOURCE = join '', map { slurp($_) } "$TOP/ngx_http_intuit_auth_module.c",
     glob "$TOP/src/*.[ch]";
+my @TESTS = map { slurp($_) } grep { !m{/(?:examples|documents)\.t$} } glob "$TOP/t/*.t";
 my @FILES = ('ngx_http_intuit_auth_module.c',
     map { m{([^/]+)$} } glob "$TOP/src/*.[ch]");
 
 
 # -- nginx -t -----------------------------------------------------------------
 
-# files that the examples name, and where they are in this test
-my %FILES = (
-    '/etc/nginx/intuit.secret'              => secret('intuit.secret'),
-    '/etc/nginx/intuit.key'                 => key('intuit.key'),
-    '/etc/nginx/intuit.key.old'             => key('intuit.key.old'),
-    '/etc/nginx/intuit-app.conf'            => $t->write_file('app.conf',
-        'client_id ABc123; client_secret_file ' . $t->dir . '/intuit.secret;'),
-    certificate('tools.example.com'),
-    certificate('tools.test.example.com'),
-    crl('test-ca'),
-    '/var/log/nginx/'                       => 'logs/',
-    '/var/lib/nginx/'                       => $t->dir . '/',
-    '/run/'                                 => $t->dir . '/',
-    'modules/ngx_http_intuit_auth_module.so' => '%%MODULE%%',
-);
+my $shown = Test::Intuit::Shown->new($t);
 
 cmp_ok(scalar(keys %EXAMPLES), '>=', 6, 'there are examples');
 
@@ -54,115 +45,29 @@ for my $name (sort keys %EXAMPLES) {
     passes($EXAMPLES{$name}, $name);
 }
 
-my @shown = grep { /^load_module/m } $README =~ /^```nginx\n(.*?)^```$/msg;
-
-cmp_ok(scalar(@shown), '>=', 2, 'README shows whole configurations');
-passes($shown[$_], "configuration $_ of README") for 0 .. $#shown;
-
 for my $change ([ 'allow_realm', '#' ], [ 'scope', '#' ],
     [ 'sandbox;', 'production;' ], [ 'intuit_proxy', 'intuit_prox' ])
 {
     my ($old, $new) = @$change;
     (my $text = $EXAMPLES{'smallest.conf'}) =~ s/^(.*)\Q$old\E/$1$new/m;
 
-    my ($status, $said) = check($text);
+    my ($status, $said) = $shown->check($text);
     isnt($status, 0, "negative control: \"$new\" for \"$old\" is refused");
 }
 
 sub passes {
     my ($text, $name) = @_;
-    my ($status, $said) = check($text);
+    my ($status, $said) = $shown->check($text);
 
     is($status, 0, "$name passes nginx -t") or diag($said);
 
     my @uris = $text =~ /^\s*redirect_uri\s+(\S+);/mg;
-    my @left = grep { local $_ = local_form($_);
+    my @left = grep { local $_ = $shown->local_form($_);
         $said !~ /register exactly \Q$_\E as/ } @uris;
 
     ok(@uris && !@left, "$name: the redirect URIs to register are printed")
         or diag($said);
     unlike($said, qr/\[(?:warn|error|alert|emerg)\]/, "$name: no warning");
-}
-
-sub check {
-    my ($text) = @_;
-
-    $text = local_form($text);
-    $text =~ s/^http \{\n/http {\n    %%TEMP_PATHS%%\n/m;
-    $text =~ s/^(http \{\n)/$1    access_log logs\/access.log;\n/m
-        if $text !~ /^\s*access_log\s/m;
-
-    $t->conf($text);
-
-    # "-e stderr", as Debian's nginx has it built in: notices are shown, too
-    my @command = map { $_ eq 'logs/start.log' ? 'stderr' : $_ }
-        $t->command('nginx.conf', '-t');
-
-    waitpid $t->spawn($t->dir . '/check.log', @command), 0;
-    my $status = $?;
-    my $said = $t->read_file('check.log');
-    unlink $t->dir . '/check.log';
-
-    return ($status, $said);
-}
-
-# the same with this test's files and free ports
-sub local_form {
-    my ($text) = @_;
-    my $files = join '|', map { quotemeta }
-        sort { length $b <=> length $a } keys %FILES;
-
-    $text =~ s/($files)/$FILES{$1}/g;
-    $text =~ s/(\blisten\s+)(?:127\.0\.0\.1:)?(\d+)/"${1}127.0.0.1:" . $t->port($2)/ge;
-    $text =~ s/(localhost:)(\d+)/$1 . $t->port($2)/ge;
-
-    return $text;
-}
-
-sub secret {
-    my ($name) = @_;
-    return $t->write_secret($name, 'not-a-secret-of-anybody');
-}
-
-sub key {
-    my ($name) = @_;
-    return $t->write_secret($name, join '', map { sprintf '%x', rand 16 } 1 .. 64);
-}
-
-sub openssl {
-    my @command = @_;
-    my $said = `cd @{[ $t->dir ]} && openssl @command 2>&1`;
-    die "openssl @command: $said" if $?;
-}
-
-sub certificate {
-    my ($name) = @_;
-    my $path = $t->dir . "/$name";
-
-    openssl(qw(req -x509 -newkey rsa:2048 -nodes -days 2), '-subj', "/CN=$name",
-        '-keyout', "$path.key", '-out', "$path.crt");
-
-    return map { ("/etc/nginx/$name.$_" => "$path.$_") } qw(crt key);
-}
-
-sub crl {
-    my ($name) = @_;
-    my $path = $t->dir . "/$name";
-    my %file = certificate($name);
-
-    $t->write_file("$name.txt", '');
-    $t->write_file("$name.cnf", <<"EOC");
-[ca]
-default_ca = this
-[this]
-database = $path.txt
-default_md = sha256
-default_crl_days = 2
-EOC
-    openssl(qw(ca -gencrl), '-config', "$path.cnf", '-keyfile', "$path.key",
-        '-cert', "$path.crt", '-out', "$path.crl");
-
-    return (%file, "/etc/nginx/$name.crl" => "$path.crl");
 }
 
 
@@ -175,7 +80,8 @@ my $s = Test::Intuit->new(label => 'staff and books');
 
 $s->write_secret('client_secret', $s->sim->{client_secret});
 $s->write_file('html/connected.html', "connected\n");
-$s->conf(with_simulator($EXAMPLES{'staff-and-books.conf'}))->start;
+$s->conf(Test::Intuit::Shown::with_simulator($s,
+    $EXAMPLES{'staff-and-books.conf'}))->start;
 
 {
     my $api = '/v3/company/-/companyinfo/9130347957983546';
@@ -217,27 +123,6 @@ $s->conf(with_simulator($EXAMPLES{'staff-and-books.conf'}))->start;
     is($s->get($api, -jar => $ada)->status, 200, 'the connection stays');
 }
 
-sub with_simulator {
-    my ($text) = @_;
-    my $dir = $s->dir;
-
-    $text =~ s{modules/ngx_http_intuit_auth_module.so}{%%MODULE%%};
-    $text =~ s{/var/log/nginx/}{logs/}g;
-    $text =~ s{/etc/nginx/intuit.secret}{$dir/client_secret}g;
-    $text =~ s{/var/www}{$dir/html}g;
-    $text =~ s{ABc123}{sim-client-id}g;
-    $text =~ s{(\blisten\s+)(\d+)}{${1}127.0.0.1:%%PORT_$2%%}g;
-    $text =~ s{(localhost|127\.0\.0\.1):(\d+)}{$1:%%PORT_$2%%}g;
-    $text =~ s{^(\s*)environment .*\n}{$&$1config_url %%SIM%%/.well-known/openid_sandbox_configuration;\n$1api_url %%SIM%%;\n}mg;
-    $text =~ s/^http \{\n/$&    %%TEMP_PATHS%%\n    access_log logs\/access.log;\n/m;
-
-    my $tool = "    server {\n        listen 127.0.0.1:%%PORT_3000%%;\n"
-        . "        return 200 \"\$http_x_user\";\n    }\n";
-    $text =~ s/\}\s*\z/$tool}\n/;
-
-    return $text;
-}
-
 
 # -- the reference ------------------------------------------------------------
 
@@ -245,22 +130,77 @@ sub with_simulator {
 # things to look at is wrong as well.
 
 sub check_directives {
-    my ($module, $readme, @examples) = @_;
-    my @table = table($module);
-    my @syntax = syntax($readme);
-    my @headings = $readme =~ /^### (\w+)$/mg;
+    my ($module, $reference, $tests, @examples) = @_;
+    my @table = uniq(table($module));
+    my @syntax = syntax($reference);
+    my @headings = $reference =~ /^### (\w+)$/mg;
     my %used = map { $_ => 1 } map { used($_) } @examples;
 
     return (
         nothing('the command table', @table),
         nothing('"Syntax:" lines', @syntax),
         nothing('examples', @examples),
+        nothing('tests', @$tests),
         differ('a heading', \@table, \@headings),
         differ('a "Syntax:" line', \@table, \@syntax),
         map({ "no directive: $_" } without(\@headings, \@table)),
         map({ "no directive: $_" } without(\@syntax, \@table)),
         map({ "$_ is in no example" } grep { !$used{$_} } @table),
+        map({ "$_ is in no test" } untested($tests, @table)),
     );
+}
+
+# each entry has all that nginx.org's have, and its contexts are the source's
+sub check_entries {
+    my ($module, $reference, $changes) = @_;
+    my %context = contexts($module);
+    my %entry = $reference =~ /^### (\w+)\n(.*?)(?=^##|\z)/msg;
+    my %version = map { $_ => 1 } $changes =~ /^Changes with \w+ ([\d.]+) /mg;
+    my @wrong = (nothing('contexts', keys %context), nothing('entries', keys %entry),
+        nothing('versions', keys %version));
+
+    for my $name (sort keys %entry) {
+        my $text = $entry{$name};
+        my ($said) = $text =~ /^    Context: (.*)$/m;
+        my ($since) = $text =~ /^    This directive appeared in version ([\d.]+)\.$/m;
+        my ($shown) = $text =~ /^```nginx\n(.*?)^```$/ms;
+
+        push @wrong, "$name: no \"Default:\"" if $text !~ /^    Default: \S/m;
+        push @wrong, "$name: context \"" . ($said // '') . "\" instead of \"" . ($context{$name} // '') . "\""
+            if ($said // '') ne ($context{$name} // '');
+        push @wrong, "$name: since a version that CHANGES has not"
+            if !$version{$since // ''};
+        push @wrong, "$name: not described" if $text !~ /^[^\s`#|-][^\n]{20}/m;
+        push @wrong, "$name: not in the list of its part"
+            if $reference !~ /\[$name\]\(#$name\)(?:,|\.$)/m;
+        push @wrong, "$name: not in its own example"
+            if !grep { $_ eq $name } used($shown // '');
+    }
+
+    return @wrong;
+}
+
+sub contexts {
+    my ($module) = @_;
+    my ($table) = $module =~ /\bngx_http_intuit_commands\[\] = \{(.*?)ngx_null_command/s;
+    my $rest = $table // '';
+    my %word = (MAIN => 'http', SRV => 'server', LOC => 'location',
+        INTUIT_PROVIDER => 'intuit_provider', INTUIT_STORE => 'intuit_store');
+    my %context;
+
+    while ($rest =~ /\{\s*ngx_string\("(\w+)"\),\s*([^,]*),/g) {
+        my ($name, $flags) = ($1, $2);
+        push @{ $context{$name} }, map { $word{$_} } $flags =~ /NGX_HTTP_(\w+)_CONF\b/g;
+    }
+
+    return map { $_ => join ', ', @{ $context{$_} } } keys %context;
+}
+
+# in a configuration of a test, or in a row of it
+sub untested {
+    my ($tests, @names) = @_;
+    my %seen = map { $_ => 1 } map { /(?:^|[;{}'"=]|=> )\s*(\w+)(?=[\s;])/mg } @$tests;
+    return grep { !$seen{$_} } @names;
 }
 
 # the names in the table of commands
@@ -273,8 +213,8 @@ sub table {
 }
 
 sub syntax {
-    my ($readme) = @_;
-    return uniq($readme =~ /^\s*Syntax:\s+(\w+)/mg);
+    my ($reference) = @_;
+    return uniq($reference =~ /^\s*Syntax:\s+(\w+)/mg);
 }
 
 # the first word of each directive of an nginx.conf
@@ -312,16 +252,15 @@ sub unnamed {
     return grep { $text !~ /`\Q$_\E(?=[`\s])/ } @names;
 }
 
-# The section of README that begins with this heading.
+# The section that begins with this heading.
 sub section {
-    my ($readme, $heading) = @_;
-    my ($text) = $readme =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms;
+    my ($document, $heading) = @_;
+    my ($text) = $document =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms;
     return $text // '';
 }
 
 sub check_variables {
-    my ($source, $readme) = @_;
-    my $text = section($readme, 'Variables');
+    my ($source, $page) = @_;
     my ($table) = $source =~ /\bngx_http_intuit_variables\[\] = \{(.*?)ngx_http_null_variable/s;
 
     # two are internal, and a prefix is written with a NAME
@@ -330,7 +269,7 @@ sub check_variables {
     push @names, '$intuit_claim_NAME'
         if ($table // '') =~ /ngx_string\(NGX_HTTP_INTUIT_CLAIM\)/;
 
-    my @named = uniq($text =~ /^\| `(\$\w+)`/mg);
+    my @named = uniq($page =~ /^\| `(\$\w+)` \|/mg);
 
     return (
         nothing('variables', @names),
@@ -340,7 +279,7 @@ sub check_variables {
 }
 
 sub check_errors {
-    my ($source, $readme) = @_;
+    my ($source, $page) = @_;
     my ($table) = $source =~ /ngx_http_intuit_failures\[\w+\] =\n\{(.*?)^\};/ms;
     my %status = (
         NGX_HTTP_BAD_REQUEST => 400, NGX_HTTP_UNAUTHORIZED => 401,
@@ -352,8 +291,7 @@ sub check_errors {
     );
 
     my %word = reverse(($table // '') =~ /\{ (NGX_HTTP_\w+), "(\w+)",/g);
-    my %said = reverse(section($readme, 'Troubleshooting')
-        =~ /^\| (\d{3}) `(\w+)` \|/mg);
+    my %said = reverse($page =~ /^\| (\d{3}) `(\w+)` \|/mg);
 
     return (
         nothing('error words', keys %word),
@@ -367,8 +305,8 @@ sub check_errors {
 
 # Log lines stand in the first column of a table, with "…" for what varies.
 sub check_log_lines {
-    my ($source, $readme) = @_;
-    my @lines = section($readme, 'Troubleshooting') =~ /^\| `([^`]+)` \|/mg;
+    my ($source, $page) = @_;
+    my @lines = $page =~ /^\| `([^`]+)` \|/mg;
 
     # literals as the compiler joins them
     $source =~ s/"\s*\n\s*"//g;
@@ -386,8 +324,8 @@ sub check_log_lines {
 }
 
 sub check_map {
-    my ($files, $readme) = @_;
-    my $text = section($readme, 'Map of the source');
+    my ($files, $document) = @_;
+    my $text = section($document, 'Map of the source');
     my @named = uniq($text =~ /^\s*(?:src\/)?(ngx_\w+\.[ch])\b/mg);
 
     return (
@@ -412,60 +350,96 @@ sub something_wrong {
 
 my @examples = values %EXAMPLES;
 
-nothing_wrong('directives: source, README and examples agree',
-    check_directives($MODULE, $README, @examples));
+my $REFERENCE = $DOC{reference};
 
-something_wrong('a directive without a heading', qr/^leeway has no a? ?heading/,
-    check_directives($MODULE, $README =~ s/^### leeway\n//mr, @examples));
-something_wrong('a directive without a syntax', qr/^leeway has no .*Syntax/,
-    check_directives($MODULE, $README =~ s/Syntax:\s+leeway/leeway/r, @examples));
-something_wrong('a syntax without a directive', qr/^no directive: state_dir/,
-    check_directives($MODULE, "$README\nSyntax:  state_dir path;\n", @examples));
-something_wrong('a heading without a directive', qr/^no directive: state_dir/,
-    check_directives($MODULE, "$README\n### state_dir\n", @examples));
-something_wrong('a directive in no example', qr/^leeway is in no example/,
-    check_directives($MODULE, $README,
-        map { s/\bleeway\b/#leeway/gr } @examples));
-something_wrong('a new directive', qr/^intuit_new is in no example/,
-    check_directives($MODULE =~ s/\{ ngx_string\("scope"\)/{ ngx_string("intuit_new"),\n$&/r,
-        $README, @examples));
-something_wrong('no table', qr/^found nothing: the command table/,
-    check_directives($MODULE =~ s/ngx_null_command//gr, $README, @examples));
-something_wrong('no README', qr/^found nothing: "Syntax:"/,
-    check_directives($MODULE, '', @examples));
-something_wrong('no examples', qr/^found nothing: examples/,
-    check_directives($MODULE, $README));
+nothing_wrong('directives: source, reference, examples and tests agree',
+    check_directives($MODULE, $REFERENCE, \@TESTS, @examples));
 
-nothing_wrong('variables: source and README agree',
-    check_variables($SOURCE, $README));
-something_wrong('a variable that README lacks', qr/^\$intuit_tid is not/,
-    check_variables($SOURCE, $README =~ s/`\$intuit_tid`/tid/gr));
+for (
+    [ 'a directive without a heading', qr/^leeway has no a? ?heading/,
+        reference => sub { s/^### leeway\n//m } ],
+    [ 'a directive without a syntax', qr/^leeway has no .*Syntax/,
+        reference => sub { s/Syntax:\s+leeway/leeway/ } ],
+    [ 'a syntax without a directive', qr/^no directive: state_dir/,
+        reference => sub { s/\z/\nSyntax:  state_dir path;\n/ } ],
+    [ 'a heading without a directive', qr/^no directive: state_dir/,
+        reference => sub { s/\z/\n### state_dir\n/ } ],
+    [ 'a directive in no example', qr/^leeway is in no example/,
+        examples => sub { s/\bleeway\b/#leeway/g } ],
+    [ 'a directive in no test', qr/^leeway is in no test/,
+        tests => sub { s/\bleeway\b/leeways/g } ],
+    [ 'a new directive', qr/^intuit_new is in no example/,
+        module => sub { s/\{ ngx_string\("scope"\)/{ ngx_string("intuit_new"),\n$&/ } ],
+    [ 'no table', qr/^found nothing: the command table/,
+        module => sub { s/ngx_null_command//g } ],
+    [ 'no reference', qr/^found nothing: "Syntax:"/, reference => sub { $_ = '' } ],
+    [ 'no examples', qr/^found nothing: examples/, examples => undef ],
+    [ 'no tests', qr/^found nothing: tests/, tests => undef ],
+) {
+    my ($name, $said, $what, $change) = @$_;
+    my %given = (module => [ $MODULE ], reference => [ $REFERENCE ],
+        tests => [ @TESTS ], examples => [ @examples ]);
+
+    $given{$what} = [] if !$change;
+    $change->() for $change ? @{ $given{$what} } : ();
+
+    something_wrong($name, $said, check_directives($given{module}[0],
+        $given{reference}[0], $given{tests}, @{ $given{examples} }));
+}
+
+nothing_wrong('the entries of the reference are whole',
+    check_entries($MODULE, $REFERENCE, $CHANGES));
+
+for (
+    [ 'another context', qr/^leeway: context/,
+        sub { s/(Syntax:  leeway.*?Context: )\w+/$1http/s } ],
+    [ 'no default', qr/^leeway: no "Default:"/,
+        sub { s/Default: leeway/Standard: leeway/ } ],
+    [ 'a version that never was', qr/^leeway: since/,
+        sub { s/(Syntax:  leeway.*?version )[\d.]+/${1}0.0.9./s } ],
+    [ 'no example', qr/^leeway: not in its own/, sub { s/^leeway /#leeway /m } ],
+    [ 'in no list', qr/^leeway: not in the list/, sub { s/\[leeway\]\(#leeway\),//g } ],
+    [ 'no text', qr/^leeway: not described/, sub { s/^How far Intuit.*\n//m } ],
+) {
+    my ($name, $said, $change) = @$_;
+    local $_ = $REFERENCE;
+    $change->();
+    something_wrong($name, $said, check_entries($MODULE, $_, $CHANGES));
+}
+
+something_wrong('no contexts', qr/^found nothing: contexts/,
+    check_entries('', $REFERENCE, $CHANGES));
+
+nothing_wrong('variables: source and the page agree',
+    check_variables($SOURCE, $DOC{variables}));
+something_wrong('a variable that the page lacks', qr/^\$intuit_tid is not/,
+    check_variables($SOURCE, $DOC{variables} =~ s/`\$intuit_tid`/tid/gr));
 something_wrong('a variable that is not there', qr/^no variable: \$intuit_tid/,
-    check_variables($SOURCE =~ s/ngx_string\("intuit_tid"\)//r, $README));
-something_wrong('no variables', qr/^found nothing/, check_variables('', $README));
+    check_variables($SOURCE =~ s/ngx_string\("intuit_tid"\)//r, $DOC{variables}));
+something_wrong('no variables', qr/^found nothing/, check_variables('', $DOC{variables}));
 
-nothing_wrong('error words: source and README agree',
-    check_errors($SOURCE, $README));
-something_wrong('an error that README lacks', qr/^login_loop is not/,
-    check_errors($SOURCE, $README =~ s/^\| 400 `login_loop`/| login_loop/mr));
+nothing_wrong('error words: source and the page agree',
+    check_errors($SOURCE, $DOC{troubleshooting}));
+something_wrong('an error that the page lacks', qr/^login_loop is not/,
+    check_errors($SOURCE, $DOC{troubleshooting} =~ s/^\| 400 `login_loop`/| login_loop/mr));
 something_wrong('an error that is not there', qr/^no error word: login_loop/,
-    check_errors($SOURCE =~ s/"login_loop"/"login_circle"/r, $README));
+    check_errors($SOURCE =~ s/"login_loop"/"login_circle"/r, $DOC{troubleshooting}));
 something_wrong('another status', qr/^login_loop has another/,
-    check_errors($SOURCE, $README =~ s/^\| 400 `login_loop`/| 403 `login_loop`/mr));
-something_wrong('no error words', qr/^found nothing/, check_errors('', $README));
+    check_errors($SOURCE, $DOC{troubleshooting} =~ s/^\| 400 `login_loop`/| 403 `login_loop`/mr));
+something_wrong('no error words', qr/^found nothing/, check_errors('', $DOC{troubleshooting}));
 
 nothing_wrong('log lines are those of the source',
-    check_log_lines($SOURCE, $README));
+    check_log_lines($SOURCE, $DOC{troubleshooting}));
 something_wrong('a line that is not there', qr/^not in the source: "intuit keys/,
     check_log_lines($SOURCE =~ s/intuit keys accepted/intuit keys welcomed/r,
-        $README));
+        $DOC{troubleshooting}));
 something_wrong('no lines', qr/^found nothing/, check_log_lines($SOURCE, ''));
 
-nothing_wrong('the map has all source files', check_map(\@FILES, $README));
+nothing_wrong('the map has all source files', check_map(\@FILES, $MAP));
 something_wrong('a file that is not on the map', qr/^ngx_intuit_new\.c is not/,
-    check_map([ @FILES, 'ngx_intuit_new.c' ], $README));
+    check_map([ @FILES, 'ngx_intuit_new.c' ], $MAP));
 something_wrong('a file that is gone', qr/^no such file: ngx_intuit_url\.c/,
-    check_map([ grep { $_ ne 'ngx_intuit_url.c' } @FILES ], $README));
+    check_map([ grep { $_ ne 'ngx_intuit_url.c' } @FILES ], $MAP));
 
 done_testing;
 

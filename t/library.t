@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# README.md's table for those who come from Intuit's client library is true: each row names
-# a test, each such test is there and in one row, and each of the library's functions has a
-# row.
+# docs/client-library.md's table for those who come from Intuit's client library is true:
+# each row names a test, each such test is there and in one row, and each of the library's
+# functions has a row.
 
 use strict;
 use warnings;
@@ -16,21 +16,21 @@ my $here = dirname(abs_path(__FILE__));
 my @functions = qw(AuthClient get_authorization_url get_bearer_token get_user_info
     refresh revoke migrate validate_id_token AuthClientError setAuthorizeURLs);
 
-open my $fh, '<', dirname($here) . '/README.md' or die "README.md: $!";
-my $readme = do { local $/; <$fh> };
+open my $fh, '<', dirname($here) . '/docs/client-library.md' or die "the page: $!";
+my $page = do { local $/; <$fh> };
 my @files = map { 't/' . basename($_) } glob "$here/library-*.t";
 
 cmp_ok(scalar @files, '>=', 11, 'there are tests');
-is(join("\n", wrong($readme, @files)), '', 'nothing is wrong');
+is(join("\n", wrong($page, @files)), '', 'nothing is wrong');
 
 my @controls = (
-    [ 'a row without a test', $readme =~ s/ `t\/library-revoke\.t` \|/ |/r,
+    [ 'a row without a test', $page =~ s/ `t\/library-revoke\.t` \|/ |/r,
         \@files, qr/names no test.*revoke/ ],
-    [ 'a test without a row', $readme, [ @files, 't/library-more.t' ],
+    [ 'a test without a row', $page, [ @files, 't/library-more.t' ],
         qr/library-more\.t: in no row/ ],
-    [ 'a test that is not there', $readme, [ grep { !/error/ } @files ],
+    [ 'a test that is not there', $page, [ grep { !/error/ } @files ],
         qr/library-error\.t: not there/ ],
-    [ 'a function without a row', $readme =~ s/`validate_id_token\(\)`/x/r,
+    [ 'a function without a row', $page =~ s/`validate_id_token\(\)`/x/r,
         \@files, qr/validate_id_token: in no row/ ],
     [ 'no table', '', \@files, qr/no rows/ ],
 );
@@ -45,7 +45,7 @@ done_testing();
 
 sub wrong {
     my ($text, @tests) = @_;
-    my ($table) = $text =~ /^## Coming from Intuit's client library\n(.*?)^## /ms;
+    my ($table) = $text =~ /^# Coming from Intuit's client library\n(.*?)(?=^## |\z)/ms;
     my @rows = ($table // '') =~ /^(\|.*\|)$/mg;
     my (@wrong, %named);
 

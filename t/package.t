@@ -42,7 +42,7 @@ my $sum = `sha256sum $archive`;
 my %in = map { s{^[^/]+/}{}r => 1 } split /\n/, `tar -tf $archive`;
 
 ok($in{$_}, "$_ is in it") for qw(config ngx_http_intuit_auth_module.c README.md
-    src/ngx_http_intuit_auth_module.h debian/control t/package.t);
+    docs/reference.md src/ngx_http_intuit_auth_module.h debian/control t/package.t);
 is(join(' ', grep { m{^(build|\.git)/|node_modules|\.s?o$} } sort keys %in), '',
     'and nothing that was built');
 
@@ -58,8 +58,8 @@ chmod 0644, 'README.md';
 SKIP: {
     skip('there is no lowdown', 1) if system('command -v lowdown > /dev/null');
 
-    my $page = `t/tools/man.sh README.md | man -l - 2>&1 | col -b`;
-    my %lost = map { $_ => 1 } slurp('README.md') =~ /^### (\S+)$/mg;
+    my $page = `t/tools/man.sh docs | man -l - 2>&1 | col -b`;
+    my %lost = map { $_ => 1 } slurp('docs/reference.md') =~ /^### (\S+)$/mg;
     my $all = keys %lost;
 
     delete $lost{$_} for $page =~ /^ {3}([a-z_]+)$/mg;

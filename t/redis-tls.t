@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The promise: the store is spoken to over TLS where that is said, by a user
-# that may do no more than README says; its certificate is verified by the name
-# in "server".
+# that may do no more than docs/several-hosts.md says; its certificate is verified
+# by the name in "server".
 # The attack: a certificate for another name, of another authority; a user who
 # lacks a right; a password that anybody on the way could read.
 #
@@ -31,10 +31,10 @@ sub certificate {
 certificate('good', 'localhost');
 certificate('other', 'redis.example.com');
 
-my ($acl) = join('', do { open my $f, '<', "$FindBin::Bin/../README.md" or die; <$f> })
+my ($acl) = join('', do { open my $f, '<', "$FindBin::Bin/../docs/several-hosts.md" or die; <$f> })
     =~ /`ACL SETUSER nginx ([^`]+)`/;
 my @rights = map { s/^>PASSWORD$/>$PASSWORD/r } split ' ', $acl // '';
-cmp_ok(scalar(@rights), '>=', 6, 'README says what rights it needs');
+cmp_ok(scalar(@rights), '>=', 6, 'the page about several hosts says what rights it needs');
 
 my $redis = Test::Intuit::Redis->start(t => $s, 'tls-port' => $s->port('tls'),
     'tls-cert-file' => 'good.crt', 'tls-key-file' => 'good.key',

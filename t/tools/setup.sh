@@ -58,7 +58,7 @@ need_for_demo() {
 node_modules_missing() {
     local name
 
-    for name in playwright-core oidc-provider; do
+    for name in playwright-core oidc-provider axe-core; do
         if file_missing "$TOP/t/node_modules/$name/package.json"; then
             return 0
         fi
