@@ -242,6 +242,11 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
         return rc;
     }
 
+    ctx->attempt = ngx_pcalloc(r->pool, sizeof(ngx_intuit_login_t));
+    if (ctx->attempt == NULL) {
+        return NGX_ERROR;
+    }
+
     iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
     ep = iscf->endpoints.elts;
 
@@ -268,7 +273,7 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
         }
 
         rc = ngx_http_intuit_login_open(r->pool, ep[i].provider, &cookie,
-                                        &ctx->attempt);
+                                        ctx->attempt);
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
@@ -277,8 +282,8 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
             continue;
         }
 
-        sealed.data = ctx->attempt.state;
-        sealed.len = sizeof(ctx->attempt.state);
+        sealed.data = ctx->attempt->state;
+        sealed.len = sizeof(ctx->attempt->state);
 
         if (!ngx_intuit_equal(&sealed, &raw)) {
             continue;
@@ -367,7 +372,7 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     now = ngx_time();
 
     login.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
-    login.expires = ctx->attempt.created + provider->login_timeout
+    login.expires = ctx->attempt->created + provider->login_timeout
                     + provider->leeway + 1;
 
     rc = ngx_http_intuit_login_begin(provider->store, &ctx->login, now,
@@ -385,8 +390,8 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     }
 
     in->login = ctx->login;
-    in->attempt = ctx->attempt;
-    in->connect = ctx->attempt.connect;
+    in->attempt = *ctx->attempt;
+    in->connect = ctx->attempt->connect;
     ngx_str_null(&in->attempt.target);
 
     if (ngx_http_intuit_exchange_start(provider, in) != NGX_OK) {
@@ -438,7 +443,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && ctx->attempt.connect) {
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && ctx->attempt->connect) {
         return ngx_http_intuit_connected(r, ctx->provider,
                                          &login->connection);
     }
@@ -578,7 +583,7 @@ ngx_http_intuit_callback_signed_in(ngx_http_request_t *r,
     }
 
     return ngx_http_intuit_callback_redirect(r, provider,
-                                             &ctx->attempt.target);
+                                             &ctx->attempt->target);
 }
 
 
@@ -658,7 +663,7 @@ ngx_http_intuit_callback_forget(ngx_http_request_t *r,
     ngx_str_t  name;
 
     if (ngx_http_intuit_login_cookie_name(r->pool, ctx->provider,
-                                          ctx->attempt.state, &name)
+                                          ctx->attempt->state, &name)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -39,16 +39,13 @@ static ngx_queue_t  ngx_http_intuit_share_ops;
 ngx_int_t
 ngx_http_intuit_share_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_uint_t                    i;
-    ngx_http_intuit_ctx_t        *ctx;
-    ngx_http_intuit_loc_conf_t   *ilcf;
-    ngx_http_intuit_provider_t   *provider[3];
-    ngx_http_intuit_main_conf_t  *imcf;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_provider_t  *provider[3];
 
-    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
-
-    if (imcf->stores.nelts == 0 || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
