@@ -50,7 +50,7 @@
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
-#define NGX_HTTP_INTUIT_WAITERS_MAX    2048    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_WAITERS_MIN    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 #define NGX_HTTP_INTUIT_SHARED_MAX     4
 

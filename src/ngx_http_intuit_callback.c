@@ -43,7 +43,8 @@ static ngx_int_t ngx_http_intuit_callback_hop(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_callback_forget(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_callback_park(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready);
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id,
+    ngx_http_intuit_ready_pt ready);
 static ngx_uint_t ngx_http_intuit_callback_ready(ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_callback_resume(ngx_http_request_t *r);
 
@@ -123,7 +124,7 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
     rc = ngx_http_intuit_endpoints_get(ctx->provider, r->pool, &endpoints);
 
     if (rc == NGX_AGAIN) {
-        return ngx_http_intuit_callback_park(r, ctx,
+        return ngx_http_intuit_callback_park(r, ctx, NULL,
                                              ngx_http_intuit_login_ready);
     }
 
@@ -424,7 +425,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
     ctx->joined = 1;
 
     if (login->state == NGX_HTTP_INTUIT_LOGIN_PENDING) {
-        return ngx_http_intuit_callback_park(r, ctx,
+        return ngx_http_intuit_callback_park(r, ctx, &ctx->login,
                                              ngx_http_intuit_callback_ready);
     }
 
@@ -675,9 +676,11 @@ ngx_http_intuit_callback_forget(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_intuit_callback_park(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready)
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id,
+    ngx_http_intuit_ready_pt ready)
 {
-    if (ngx_http_intuit_park(r, ctx, ready, ngx_http_intuit_callback_resume)
+    if (ngx_http_intuit_park_until(r, ctx, id, ready,
+                                   ngx_http_intuit_callback_resume)
         != NGX_OK)
     {
         return ngx_http_intuit_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_BUSY,

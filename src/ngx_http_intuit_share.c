@@ -283,7 +283,8 @@ ngx_http_intuit_share_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ctx->share_id = op->id;
     ctx->share_rc = NGX_ERROR;
 
-    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_share_ready, resume)
+    if (ngx_http_intuit_park_until(r, ctx, &ctx->share_id,
+                                   ngx_http_intuit_share_ready, resume)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -391,6 +392,7 @@ ngx_http_intuit_share_start(const ngx_http_intuit_share_op_t *wanted,
     job->data = op;
     job->step = step;
     job->done = ngx_http_intuit_share_done;
+    job->wakes = &op->id;
 
     ngx_http_intuit_job_run(job);
 
