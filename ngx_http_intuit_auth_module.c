@@ -15,7 +15,10 @@
 
 static char *ngx_http_intuit_shared_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_intuit_add_handlers(ngx_conf_t *cf);
+static ngx_int_t ngx_http_intuit_add_filters(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf);
+static ngx_int_t ngx_http_intuit_add_handlers(ngx_conf_t *cf,
+    ngx_http_intuit_main_conf_t *imcf);
 static ngx_int_t ngx_http_intuit_resolver(ngx_conf_t *cf,
     ngx_http_intuit_main_conf_t *imcf);
 static ngx_int_t ngx_http_intuit_preconfiguration(ngx_conf_t *cf);
@@ -659,9 +662,21 @@ ngx_http_intuit_init(ngx_conf_t *cf)
     if (ngx_http_intuit_cookie_names(cf, imcf) != NGX_OK
         || ngx_http_intuit_locations_init(cf, imcf) != NGX_OK
         || ngx_http_intuit_servers_init(cf) != NGX_OK
-        || ngx_http_intuit_add_handlers(cf) != NGX_OK)
+        || ngx_http_intuit_add_handlers(cf, imcf) != NGX_OK)
     {
         return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_add_filters(cf, imcf);
+}
+
+
+static ngx_int_t
+ngx_http_intuit_add_filters(ngx_conf_t *cf, ngx_http_intuit_main_conf_t *imcf)
+{
+    if (imcf->proxied.nelts == 0) {
+        /* nothing is sent to the API */
+        return ngx_http_intuit_header_filter_init(cf);
     }
 
     if (ngx_http_intuit_limit_init(cf) != NGX_OK
@@ -678,13 +693,14 @@ ngx_http_intuit_init(ngx_conf_t *cf)
 
 /*
  * Handlers of a phase run from the array's end, so that the one in front is the
- * last to be asked; but those of the log phase run from its front.
+ * last to be asked; but those of the log phase run from its front.  Some have
+ * nothing to do without an intuit_proxy or an intuit_store.
  */
 
 static ngx_int_t
-ngx_http_intuit_add_handlers(ngx_conf_t *cf)
+ngx_http_intuit_add_handlers(ngx_conf_t *cf, ngx_http_intuit_main_conf_t *imcf)
 {
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, used[3];
     ngx_array_t                *handlers;
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
@@ -693,21 +709,31 @@ ngx_http_intuit_add_handlers(ngx_conf_t *cf)
         ngx_uint_t              phase;
         ngx_http_handler_pt     handler;
         ngx_uint_t              front;
+        ngx_uint_t              needs;         /* an index of used */
     } phases[] = {
-        { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler, 1 },
-        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0 },
-        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_share_handler, 1 },
-        { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1 },
-        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1 },
-        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0 },
-        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1 },
-        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_limit_log_handler, 1 },
-        { 0, NULL, 0 }
+        { NGX_HTTP_SERVER_REWRITE_PHASE, ngx_http_intuit_endpoint_handler,
+          1, 0 },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_leave_handler, 0, 0 },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_intuit_share_handler, 1, 2 },
+        { NGX_HTTP_ACCESS_PHASE, ngx_http_intuit_access_handler, 1, 0 },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_proxy_handler, 1, 1 },
+        { NGX_HTTP_PRECONTENT_PHASE, ngx_http_intuit_clean_handler, 0, 0 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_log_handler, 1, 0 },
+        { NGX_HTTP_LOG_PHASE, ngx_http_intuit_limit_log_handler, 1, 1 },
+        { 0, NULL, 0, 0 }
     };
+
+    used[0] = 1;
+    used[1] = imcf->proxied.nelts;
+    used[2] = imcf->stores.nelts;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
     for (i = 0; phases[i].handler; i++) {
+
+        if (used[phases[i].needs] == 0) {
+            continue;
+        }
 
         handlers = &cmcf->phases[phases[i].phase].handlers;
 

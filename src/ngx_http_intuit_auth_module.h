@@ -50,7 +50,7 @@
 #define NGX_HTTP_INTUIT_LOGINS_MAX     8       /* login cookies a browser */
 #define NGX_HTTP_INTUIT_LOGINS_BYTES   3500    /* all of them together */
 #define NGX_HTTP_INTUIT_COOKIE_LEN     43      /* base64url of 32 bytes */
-#define NGX_HTTP_INTUIT_WAITERS_MAX    2048    /* parked requests a worker */
+#define NGX_HTTP_INTUIT_WAITERS_MIN    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 #define NGX_HTTP_INTUIT_SHARED_MAX     4
 
@@ -339,11 +339,12 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
     ngx_str_t                    args;         /* before it was overwritten */
     ngx_http_intuit_cookies_t    cookies;      /* before they were cleaned */
+    ngx_table_elt_t             *own_cookie;   /* a line of one of ours */
 
     ngx_http_intuit_error_e      error;        /* valid if failed */
     ngx_str_t                    tid;          /* Intuit's transaction id */
     time_t                       retry_after;  /* s, for a failure; 0: any */
-    ngx_http_intuit_target_t     target;       /* uri NULL: not known yet */
+    ngx_http_intuit_target_t    *target;       /* NULL: not known yet */
     ngx_str_t                    api_url;      /* where intuit_proxy goes */
     ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
@@ -381,7 +382,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t      *renewed;      /* by hand, and */
     ngx_http_intuit_answer_pt    then;         /* called */
     void                        *status;       /* for intuit_status */
-    ngx_intuit_login_t           attempt;      /* its cookie, opened */
+    ngx_intuit_login_t          *attempt;      /* its cookie, opened */
 
     unsigned                     failed:1;
     unsigned                     share_waits:1;

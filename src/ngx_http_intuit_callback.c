@@ -43,7 +43,8 @@ static ngx_int_t ngx_http_intuit_callback_hop(ngx_http_request_t *r,
 static ngx_int_t ngx_http_intuit_callback_forget(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_callback_park(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready);
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id,
+    ngx_http_intuit_ready_pt ready);
 static ngx_uint_t ngx_http_intuit_callback_ready(ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_callback_resume(ngx_http_request_t *r);
 
@@ -123,7 +124,7 @@ ngx_http_intuit_callback_handler(ngx_http_request_t *r)
     rc = ngx_http_intuit_endpoints_get(ctx->provider, r->pool, &endpoints);
 
     if (rc == NGX_AGAIN) {
-        return ngx_http_intuit_callback_park(r, ctx,
+        return ngx_http_intuit_callback_park(r, ctx, NULL,
                                              ngx_http_intuit_login_ready);
     }
 
@@ -242,6 +243,11 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
         return rc;
     }
 
+    ctx->attempt = ngx_pcalloc(r->pool, sizeof(ngx_intuit_login_t));
+    if (ctx->attempt == NULL) {
+        return NGX_ERROR;
+    }
+
     iscf = ngx_http_get_module_srv_conf(r, ngx_http_intuit_auth_module);
     ep = iscf->endpoints.elts;
 
@@ -268,7 +274,7 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
         }
 
         rc = ngx_http_intuit_login_open(r->pool, ep[i].provider, &cookie,
-                                        &ctx->attempt);
+                                        ctx->attempt);
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
         }
@@ -277,8 +283,8 @@ ngx_http_intuit_callback_state(ngx_http_request_t *r,
             continue;
         }
 
-        sealed.data = ctx->attempt.state;
-        sealed.len = sizeof(ctx->attempt.state);
+        sealed.data = ctx->attempt->state;
+        sealed.len = sizeof(ctx->attempt->state);
 
         if (!ngx_intuit_equal(&sealed, &raw)) {
             continue;
@@ -367,7 +373,7 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     now = ngx_time();
 
     login.deadline = now + ngx_http_intuit_job_deadline(provider) / 1000 + 2;
-    login.expires = ctx->attempt.created + provider->login_timeout
+    login.expires = ctx->attempt->created + provider->login_timeout
                     + provider->leeway + 1;
 
     rc = ngx_http_intuit_login_begin(provider->store, &ctx->login, now,
@@ -385,8 +391,8 @@ ngx_http_intuit_callback_claim(ngx_http_request_t *r,
     }
 
     in->login = ctx->login;
-    in->attempt = ctx->attempt;
-    in->connect = ctx->attempt.connect;
+    in->attempt = *ctx->attempt;
+    in->connect = ctx->attempt->connect;
     ngx_str_null(&in->attempt.target);
 
     if (ngx_http_intuit_exchange_start(provider, in) != NGX_OK) {
@@ -419,7 +425,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
     ctx->joined = 1;
 
     if (login->state == NGX_HTTP_INTUIT_LOGIN_PENDING) {
-        return ngx_http_intuit_callback_park(r, ctx,
+        return ngx_http_intuit_callback_park(r, ctx, &ctx->login,
                                              ngx_http_intuit_callback_ready);
     }
 
@@ -438,7 +444,7 @@ ngx_http_intuit_callback_outcome(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && ctx->attempt.connect) {
+    if (login->state == NGX_HTTP_INTUIT_LOGIN_DONE && ctx->attempt->connect) {
         return ngx_http_intuit_connected(r, ctx->provider,
                                          &login->connection);
     }
@@ -578,7 +584,7 @@ ngx_http_intuit_callback_signed_in(ngx_http_request_t *r,
     }
 
     return ngx_http_intuit_callback_redirect(r, provider,
-                                             &ctx->attempt.target);
+                                             &ctx->attempt->target);
 }
 
 
@@ -658,7 +664,7 @@ ngx_http_intuit_callback_forget(ngx_http_request_t *r,
     ngx_str_t  name;
 
     if (ngx_http_intuit_login_cookie_name(r->pool, ctx->provider,
-                                          ctx->attempt.state, &name)
+                                          ctx->attempt->state, &name)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -670,9 +676,11 @@ ngx_http_intuit_callback_forget(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_intuit_callback_park(ngx_http_request_t *r,
-    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready)
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id,
+    ngx_http_intuit_ready_pt ready)
 {
-    if (ngx_http_intuit_park(r, ctx, ready, ngx_http_intuit_callback_resume)
+    if (ngx_http_intuit_park_until(r, ctx, id, ready,
+                                   ngx_http_intuit_callback_resume)
         != NGX_OK)
     {
         return ngx_http_intuit_fail(r, ctx->provider, NGX_HTTP_INTUIT_E_BUSY,

@@ -37,7 +37,13 @@ ngx_http_intuit_connect_consent(ngx_http_request_t *r)
     ngx_http_intuit_provider_t  *provider;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
-    ctx->attempt.connect = 1;
+
+    ctx->attempt = ngx_pcalloc(r->pool, sizeof(ngx_intuit_login_t));
+    if (ctx->attempt == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->attempt->connect = 1;
 
     ilcf = ngx_http_get_module_loc_conf(r, ngx_http_intuit_auth_module);
     provider = ilcf->action;

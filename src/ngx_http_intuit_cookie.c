@@ -19,19 +19,25 @@ typedef enum {
 
 typedef struct {
     ngx_uint_t                what;
-    ngx_uint_t                lines;          /* of the request */
+    const ngx_table_elt_t    *ours;           /* a cookie of ours, known */
     ngx_table_elt_t          *first;          /* not to be kept; NULL: none */
     ngx_http_intuit_line_e    verdict;        /* ... but dropped or stripped */
 } ngx_http_intuit_dirt_t;
 
+/* a line that is not among the request's */
+typedef struct {
+    ngx_list_part_t           part;
+    ngx_table_elt_t           line;
+} ngx_http_intuit_own_line_t;
 
-static void ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
-    ngx_http_intuit_cookies_t *cookies);
+
+static ngx_http_intuit_ctx_t *ngx_http_intuit_cookies_sent(
+    ngx_http_request_t *r, ngx_http_intuit_cookies_t *cookies);
 static ngx_uint_t ngx_http_intuit_line_first(ngx_http_request_t *r,
     ngx_http_intuit_dirt_t *dirt);
 static ngx_http_intuit_line_e ngx_http_intuit_line(
     const ngx_http_intuit_main_conf_t *imcf, const ngx_table_elt_t *h,
-    ngx_uint_t what);
+    const ngx_http_intuit_dirt_t *dirt);
 static ngx_uint_t ngx_http_intuit_cookie_line(const ngx_table_elt_t *h);
 static ngx_http_intuit_line_e ngx_http_intuit_cookie_ours(
     const ngx_http_intuit_main_conf_t *imcf, const ngx_str_t *line);
@@ -39,6 +45,16 @@ static ngx_int_t ngx_http_intuit_cookie_clean(ngx_http_request_t *r,
     const ngx_http_intuit_main_conf_t *imcf, ngx_str_t *value);
 static ngx_int_t ngx_http_intuit_rebuild(ngx_http_request_t *r,
     ngx_list_t *list, const ngx_http_intuit_dirt_t *dirt);
+static ngx_int_t ngx_http_intuit_keep_cookies(ngx_http_request_t *r,
+    ngx_list_t *list, const ngx_table_elt_t *h,
+    ngx_http_intuit_line_e verdict);
+static ngx_int_t ngx_http_intuit_keep(ngx_http_request_t *r,
+    ngx_list_t *list, ngx_table_elt_t *h, ngx_uint_t n);
+static ngx_table_elt_t *ngx_http_intuit_keep_own(ngx_http_request_t *r,
+    ngx_list_t *list);
+static void ngx_http_intuit_keep_part(ngx_list_t *list, ngx_list_part_t *part);
+static ngx_int_t ngx_http_intuit_headers_set(ngx_http_request_t *r,
+    ngx_list_t *list);
 static ngx_int_t ngx_http_intuit_push_bearer(ngx_http_request_t *r,
     ngx_list_t *list, const ngx_str_t *bearer);
 static void ngx_http_intuit_forget_variables(ngx_http_request_t *r);
@@ -56,11 +72,12 @@ ngx_http_intuit_cookie_get(ngx_http_request_t *r, const ngx_str_t *name,
     ngx_str_t                   n, v;
     ngx_uint_t                  i, found;
     ngx_table_elt_t            *h;
+    ngx_http_intuit_ctx_t      *ctx;
     ngx_http_intuit_cookies_t   cookies;
 
     found = 0;
 
-    ngx_http_intuit_cookies_sent(r, &cookies);
+    ctx = ngx_http_intuit_cookies_sent(r, &cookies);
 
     ngx_http_intuit_cookies_each(cookies, h, i) {
 
@@ -81,6 +98,12 @@ ngx_http_intuit_cookie_get(ngx_http_request_t *r, const ngx_str_t *name,
             if (!found) {
                 found = 1;
                 *value = v;
+
+                if (ctx && n.data == h->value.data && pos == h->value.len) {
+                    /* whoever asks, it is one of ours */
+                    ctx->own_cookie = h;
+                }
+
                 continue;
             }
 
@@ -107,7 +130,7 @@ ngx_http_intuit_cookie_list(ngx_http_request_t *r, const ngx_str_t *prefix,
     ngx_table_elt_t            *h;
     ngx_http_intuit_cookies_t   cookies;
 
-    ngx_http_intuit_cookies_sent(r, &cookies);
+    (void) ngx_http_intuit_cookies_sent(r, &cookies);
 
     ngx_http_intuit_cookies_each(cookies, h, i) {
 
@@ -202,7 +225,10 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
     ngx_http_intuit_ctx_t   *ctx;
     ngx_http_intuit_dirt_t   dirt;
 
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
     dirt.what = what;
+    dirt.ours = ctx ? ctx->own_cookie : NULL;
 
     if (!ngx_http_intuit_line_first(r, &dirt) && bearer == NULL) {
         return NGX_OK;
@@ -220,10 +246,9 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
         }
     }
 
-    if (ngx_list_init(&list, r->pool, dirt.lines + 1, sizeof(ngx_table_elt_t))
-        != NGX_OK
-        || ngx_http_intuit_rebuild(r, &list, &dirt) != NGX_OK)
-    {
+    ngx_memzero(&list, sizeof(ngx_list_t));
+
+    if (ngx_http_intuit_rebuild(r, &list, &dirt) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -235,12 +260,8 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
         return NGX_ERROR;
     }
 
-    /* list.last may point at list.part, which moves */
-
-    r->headers_in.headers = list;
-
-    if (list.last == &list.part) {
-        r->headers_in.headers.last = &r->headers_in.headers.part;
+    if (ngx_http_intuit_headers_set(r, &list) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_http_intuit_headers_relink(r);
@@ -255,7 +276,7 @@ ngx_http_intuit_clean_request(ngx_http_request_t *r, ngx_uint_t what,
  * request was cleaned may lead to one that asks who is there.
  */
 
-static void
+static ngx_http_intuit_ctx_t *
 ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
     ngx_http_intuit_cookies_t *cookies)
 {
@@ -265,10 +286,11 @@ ngx_http_intuit_cookies_sent(ngx_http_request_t *r,
 
     *cookies = (ctx && ctx->cleaned) ? ctx->cookies
                                      : ngx_http_intuit_cookies(r);
+    return ctx;
 }
 
 
-/* Finds the first line that may not stay as it is, and counts them all. */
+/* Finds the first line that may not stay as it is. */
 
 static ngx_uint_t
 ngx_http_intuit_line_first(ngx_http_request_t *r, ngx_http_intuit_dirt_t *dirt)
@@ -280,48 +302,51 @@ ngx_http_intuit_line_first(ngx_http_request_t *r, ngx_http_intuit_dirt_t *dirt)
 
     imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
 
-    dirt->lines = 0;
     dirt->first = NULL;
     dirt->verdict = NGX_HTTP_INTUIT_LINE_KEEP;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
-        dirt->lines += part->nelts;
 
-        for (i = 0; i < part->nelts && dirt->first == NULL; i++) {
+        for (i = 0; i < part->nelts; i++) {
 
-            dirt->verdict = ngx_http_intuit_line(imcf, &h[i], dirt->what);
+            if (ngx_intuit_header_plain(&h[i].key)) {
+                continue;
+            }
+
+            dirt->verdict = ngx_http_intuit_line(imcf, &h[i], dirt);
 
             if (dirt->verdict != NGX_HTTP_INTUIT_LINE_KEEP) {
                 dirt->first = &h[i];
+                return 1;
             }
         }
     }
 
-    return dirt->first != NULL;
+    return 0;
 }
 
 
 static ngx_http_intuit_line_e
 ngx_http_intuit_line(const ngx_http_intuit_main_conf_t *imcf,
-    const ngx_table_elt_t *h, ngx_uint_t what)
+    const ngx_table_elt_t *h, const ngx_http_intuit_dirt_t *dirt)
 {
-    if (ngx_intuit_header_plain(&h->key)) {
-        return NGX_HTTP_INTUIT_LINE_KEEP;
+    if (h == dirt->ours) {
+        return NGX_HTTP_INTUIT_LINE_DROP;
     }
 
     if (ngx_http_intuit_cookie_line(h)) {
         return ngx_http_intuit_cookie_ours(imcf, &h->value);
     }
 
-    if ((what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
+    if ((dirt->what & NGX_HTTP_INTUIT_CLEAN_IDENTITY)
         && ngx_intuit_identity_header(&h->key))
     {
         return NGX_HTTP_INTUIT_LINE_DROP;
     }
 
-    if ((what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION)
+    if ((dirt->what & NGX_HTTP_INTUIT_CLEAN_AUTHORIZATION)
         && h->key.len == sizeof("authorization") - 1
         && ngx_intuit_header_is(&h->key, "authorization"))
     {
@@ -362,8 +387,9 @@ ngx_http_intuit_cookie_ours(const ngx_http_intuit_main_conf_t *imcf,
     ours = 0;
     others = 0;
 
-    while (ngx_intuit_cookie_next(line, &pos, &n, &v) == NGX_OK) {
-
+    while (!(ours && others)
+           && ngx_intuit_cookie_next(line, &pos, &n, &v) == NGX_OK)
+    {
         if (ngx_intuit_cookie_named(&n, imcf->cookie_names.elts,
                                     imcf->cookie_names.nelts))
         {
@@ -410,18 +436,20 @@ ngx_http_intuit_cookie_clean(ngx_http_request_t *r,
 
 
 /*
- * Copies what may stay.  A subrequest shares its parent's lines, and the
- * gate still reads them, so none is changed in its place.  Those before the
- * first that has to go have been looked at.
+ * Lists what may stay.  A subrequest shares its parent's lines, and the gate
+ * still reads them, so none is changed in its place, but what stays as it is
+ * need not be copied: the parts of the new list lie in those of the old one.
+ * Lines of cookies are linked to each other and are therefore always copied.
+ * Those before the first that has to go have been looked at.
  */
 
 static ngx_int_t
 ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
     const ngx_http_intuit_dirt_t *dirt)
 {
-    ngx_uint_t                    i, reached;
+    ngx_uint_t                    i, start, reached;
     ngx_list_part_t              *part;
-    ngx_table_elt_t              *h, *copy;
+    ngx_table_elt_t              *h;
     ngx_http_intuit_line_e        verdict;
     ngx_http_intuit_main_conf_t  *imcf;
 
@@ -434,6 +462,7 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
+        start = 0;
 
         for (i = 0; i < part->nelts; i++) {
 
@@ -441,37 +470,156 @@ ngx_http_intuit_rebuild(ngx_http_request_t *r, ngx_list_t *list,
                 reached = 1;
                 verdict = dirt->verdict;
 
+            } else if (ngx_intuit_header_plain(&h[i].key)) {
+                continue;
+
             } else {
-                verdict = reached ? ngx_http_intuit_line(imcf, &h[i],
-                                                         dirt->what)
+                verdict = reached ? ngx_http_intuit_line(imcf, &h[i], dirt)
                                   : NGX_HTTP_INTUIT_LINE_KEEP;
             }
 
-            if (verdict == NGX_HTTP_INTUIT_LINE_DROP) {
+            if (verdict == NGX_HTTP_INTUIT_LINE_KEEP
+                && !ngx_http_intuit_cookie_line(&h[i]))
+            {
                 continue;
             }
 
-            copy = ngx_list_push(list);
-            if (copy == NULL) {
-                return NGX_ERROR;
-            }
-
-            *copy = h[i];
-            ngx_http_intuit_header_last(copy);
-
-            if (verdict == NGX_HTTP_INTUIT_LINE_STRIP
-                && ngx_http_intuit_cookie_clean(r, imcf, &copy->value)
-                   != NGX_OK)
+            if (ngx_http_intuit_keep(r, list, &h[start], i - start) != NGX_OK
+                || (verdict != NGX_HTTP_INTUIT_LINE_DROP
+                    && ngx_http_intuit_keep_cookies(r, list, &h[i], verdict)
+                       != NGX_OK))
             {
                 return NGX_ERROR;
             }
 
-            if (ngx_http_intuit_cookie_line(copy)
-                && ngx_http_intuit_cookies_push(r, copy) != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
+            start = i + 1;
         }
+
+        if (ngx_http_intuit_keep(r, list, &h[start], i - start) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_intuit_keep_cookies(ngx_http_request_t *r, ngx_list_t *list,
+    const ngx_table_elt_t *h, ngx_http_intuit_line_e verdict)
+{
+    ngx_table_elt_t              *copy;
+    ngx_http_intuit_main_conf_t  *imcf;
+
+    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
+
+    copy = ngx_http_intuit_keep_own(r, list);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *copy = *h;
+    ngx_http_intuit_header_last(copy);
+
+    if (verdict == NGX_HTTP_INTUIT_LINE_STRIP
+        && ngx_http_intuit_cookie_clean(r, imcf, &copy->value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_intuit_cookies_push(r, copy);
+}
+
+
+/* some of the request's own */
+
+static ngx_int_t
+ngx_http_intuit_keep(ngx_http_request_t *r, ngx_list_t *list,
+    ngx_table_elt_t *h, ngx_uint_t n)
+{
+    ngx_list_part_t  *part;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    part = &list->part;
+
+    if (part->nelts) {
+        part = ngx_palloc(r->pool, sizeof(ngx_list_part_t));
+        if (part == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    part->elts = h;
+    part->nelts = n;
+
+    ngx_http_intuit_keep_part(list, part);
+
+    return NGX_OK;
+}
+
+
+/* one that is to be filled */
+
+static ngx_table_elt_t *
+ngx_http_intuit_keep_own(ngx_http_request_t *r, ngx_list_t *list)
+{
+    ngx_list_part_t             *part;
+    ngx_http_intuit_own_line_t  *own;
+
+    own = ngx_palloc(r->pool, sizeof(ngx_http_intuit_own_line_t));
+    if (own == NULL) {
+        return NULL;
+    }
+
+    part = list->part.nelts ? &own->part : &list->part;
+    part->elts = &own->line;
+    part->nelts = 1;
+
+    ngx_http_intuit_keep_part(list, part);
+
+    return &own->line;
+}
+
+
+static void
+ngx_http_intuit_keep_part(ngx_list_t *list, ngx_list_part_t *part)
+{
+    part->next = NULL;
+
+    if (part != &list->part) {
+        list->last->next = part;
+    }
+
+    list->last = part;
+}
+
+
+/*
+ * Behind a part there is no room: with as many places in each as there are
+ * lines in the last one, that one is full, and the next line that anybody adds
+ * gets a part of its own.
+ */
+
+static ngx_int_t
+ngx_http_intuit_headers_set(ngx_http_request_t *r, ngx_list_t *list)
+{
+    if (list->part.nelts == 0) {
+        return ngx_list_init(&r->headers_in.headers, r->pool, 1,
+                             sizeof(ngx_table_elt_t));
+    }
+
+    list->size = sizeof(ngx_table_elt_t);
+    list->nalloc = list->last->nelts;
+    list->pool = r->pool;
+
+    r->headers_in.headers = *list;
+
+    if (list->last == &list->part) {
+        /* which has moved */
+        r->headers_in.headers.last = &r->headers_in.headers.part;
     }
 
     return NGX_OK;
@@ -484,7 +632,7 @@ ngx_http_intuit_push_bearer(ngx_http_request_t *r, ngx_list_t *list,
 {
     ngx_table_elt_t  *h;
 
-    h = ngx_list_push(list);
+    h = ngx_http_intuit_keep_own(r, list);
     if (h == NULL) {
         return NGX_ERROR;
     }

@@ -421,7 +421,7 @@ ngx_http_intuit_fail_body(ngx_http_request_t *r,
 
     if (failure->login
         && provider
-        && !ctx->attempt.connect
+        && !(ctx->attempt && ctx->attempt->connect)
         && ngx_http_intuit_login_link(r, provider, &link) != NGX_OK)
     {
         return NULL;

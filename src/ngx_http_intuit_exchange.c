@@ -58,6 +58,7 @@ ngx_http_intuit_exchange_start(ngx_http_intuit_provider_t *provider,
     }
 
     job->data = ctx;
+    job->wakes = &ctx->in.login;
 
     ngx_http_intuit_job_run(job);
 

@@ -10,16 +10,25 @@
 /* of the worker's connections one in so many is not for jobs */
 #define NGX_HTTP_INTUIT_SPARE    4
 
-/* companies are told apart by so many numbers where their requests wait */
+/* companies are told apart by so many numbers where their requests wait, and
+ * so is what they wait for */
 #define NGX_HTTP_INTUIT_SHARES   1021
+#define NGX_HTTP_INTUIT_QUEUES   1021
+
+/* how many are asked at a time for what other workers do */
+#define NGX_HTTP_INTUIT_ASKED    512
 
 /* more references than a job's subrequests can drop */
 #define NGX_HTTP_INTUIT_PIN      1000
 
 
 typedef struct {
-    ngx_queue_t                 queue;        /* of ctx->waiting */
+    ngx_queue_t                 queues[NGX_HTTP_INTUIT_QUEUES];
+                                              /* of ctx->waiting; the first:
+                                               * for anything */
     ngx_event_t                 timer;
+    ngx_uint_t                  next;         /* queue that is asked */
+    ngx_uint_t                  queued;
     ngx_uint_t                  n;
     ngx_uint_t                  shares[NGX_HTTP_INTUIT_SHARES];
     unsigned                    initialized:1;
@@ -41,6 +50,10 @@ static ngx_int_t ngx_http_intuit_parking_enter(ngx_http_request_t *r,
 static ngx_uint_t *ngx_http_intuit_parking_share(ngx_http_intuit_ctx_t *ctx);
 static void ngx_http_intuit_parking_resumes(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_resume_pt resume);
+static ngx_uint_t ngx_http_intuit_parking_places(void);
+static ngx_queue_t *ngx_http_intuit_parking_queue(
+    const ngx_http_intuit_id_t *id);
+static ngx_uint_t ngx_http_intuit_parking_ask(ngx_queue_t *queue);
 static void ngx_http_intuit_parking_init(void);
 static void ngx_http_intuit_parking_timer(ngx_event_t *ev);
 static void ngx_http_intuit_parking_wake(ngx_event_t *ev);
@@ -331,7 +344,7 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
         job->done(job, rc);
     }
 
-    ngx_http_intuit_wake();
+    ngx_http_intuit_wake(job->wakes);
 
     /* callers up the stack still use the request */
 
@@ -476,6 +489,15 @@ ngx_int_t
 ngx_http_intuit_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_ready_pt ready, ngx_http_intuit_resume_pt resume)
 {
+    return ngx_http_intuit_park_until(r, ctx, NULL, ready, resume);
+}
+
+
+ngx_int_t
+ngx_http_intuit_park_until(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    const ngx_http_intuit_id_t *id, ngx_http_intuit_ready_pt ready,
+    ngx_http_intuit_resume_pt resume)
+{
     ngx_http_intuit_parking_t  *parking;
 
     parking = &ngx_http_intuit_parking;
@@ -487,8 +509,9 @@ ngx_http_intuit_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     }
 
     ctx->ready = ready;
+    parking->queued++;
 
-    ngx_queue_insert_tail(&parking->queue, &ctx->waiting);
+    ngx_queue_insert_tail(ngx_http_intuit_parking_queue(id), &ctx->waiting);
 
     if (!parking->timer.timer_set) {
         ngx_add_timer(&parking->timer, NGX_HTTP_INTUIT_POLL);
@@ -507,6 +530,8 @@ ngx_http_intuit_park_for(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     }
 
     /* in no queue */
+
+    ctx->ready = NULL;
 
     ngx_queue_init(&ctx->waiting);
     ngx_add_timer(&ctx->wake, msec);
@@ -528,7 +553,9 @@ ngx_http_intuit_parking_enter(ngx_http_request_t *r,
      * them, with two a third each, and the next one always finds some.
      */
 
-    if (*share >= NGX_HTTP_INTUIT_WAITERS_MAX - ngx_http_intuit_parking.n) {
+    if (*share + ngx_http_intuit_parking.n
+        >= ngx_http_intuit_parking_places())
+    {
         return NGX_DECLINED;
     }
 
@@ -544,6 +571,15 @@ ngx_http_intuit_parking_enter(ngx_http_request_t *r,
     r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;
+}
+
+
+/* a request that waits has a connection, and its job two more */
+
+static ngx_uint_t
+ngx_http_intuit_parking_places(void)
+{
+    return ngx_max(NGX_HTTP_INTUIT_WAITERS_MIN, ngx_cycle->connection_n / 2);
 }
 
 
@@ -602,6 +638,11 @@ ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx)
     if (ctx->parked) {
         ctx->parked = 0;
         ngx_queue_remove(&ctx->waiting);
+
+        if (ctx->ready) {
+            ngx_http_intuit_parking.queued--;
+        }
+
         (*ctx->share)--;
         ngx_http_intuit_parking.n--;
     }
@@ -612,36 +653,83 @@ ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx)
 }
 
 
+/*
+ * Of ten thousand logins each that ends must not have all others asked.  What
+ * waits for nothing in particular is asked each time.
+ */
+
 void
-ngx_http_intuit_wake(void)
+ngx_http_intuit_wake(const ngx_http_intuit_id_t *id)
 {
-    ngx_queue_t                *q, *next;
-    ngx_http_intuit_ctx_t      *ctx;
+    ngx_uint_t                  i;
     ngx_http_intuit_parking_t  *parking;
 
     parking = &ngx_http_intuit_parking;
 
     ngx_http_intuit_parking_init();
 
-    for (q = ngx_queue_head(&parking->queue);
-         q != ngx_queue_sentinel(&parking->queue);
-         q = next)
-    {
+    if (id) {
+        (void) ngx_http_intuit_parking_ask(&parking->queues[0]);
+        (void) ngx_http_intuit_parking_ask(ngx_http_intuit_parking_queue(id));
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_INTUIT_QUEUES && parking->queued; i++) {
+        (void) ngx_http_intuit_parking_ask(&parking->queues[i]);
+    }
+}
+
+
+/* identifiers are hashes: their first bytes will do */
+
+static ngx_queue_t *
+ngx_http_intuit_parking_queue(const ngx_http_intuit_id_t *id)
+{
+    uint32_t  n;
+
+    if (id == NULL) {
+        return &ngx_http_intuit_parking.queues[0];
+    }
+
+    ngx_memcpy(&n, id->data, sizeof(uint32_t));
+
+    return &ngx_http_intuit_parking.queues[1
+                                           + n % (NGX_HTTP_INTUIT_QUEUES - 1)];
+}
+
+
+/* Returns how many were asked. */
+
+static ngx_uint_t
+ngx_http_intuit_parking_ask(ngx_queue_t *queue)
+{
+    ngx_uint_t              n;
+    ngx_queue_t            *q, *next;
+    ngx_http_intuit_ctx_t  *ctx;
+
+    n = 0;
+
+    for (q = ngx_queue_head(queue); q != ngx_queue_sentinel(queue); q = next) {
+
         next = ngx_queue_next(q);
 
         ctx = ngx_queue_data(q, ngx_http_intuit_ctx_t, waiting);
+        n++;
 
         if (ctx->ready(ctx)) {
             ngx_http_intuit_unpark(ctx);
             ngx_post_event(&ctx->wake, &ngx_posted_events);
         }
     }
+
+    return n;
 }
 
 
 static void
 ngx_http_intuit_parking_init(void)
 {
+    ngx_uint_t                  i;
     ngx_http_intuit_parking_t  *parking;
 
     parking = &ngx_http_intuit_parking;
@@ -650,7 +738,9 @@ ngx_http_intuit_parking_init(void)
         return;
     }
 
-    ngx_queue_init(&parking->queue);
+    for (i = 0; i < NGX_HTTP_INTUIT_QUEUES; i++) {
+        ngx_queue_init(&parking->queues[i]);
+    }
 
     parking->timer.handler = ngx_http_intuit_parking_timer;
     parking->timer.data = parking;
@@ -662,9 +752,21 @@ ngx_http_intuit_parking_init(void)
 static void
 ngx_http_intuit_parking_timer(ngx_event_t *ev)
 {
-    ngx_http_intuit_wake();
+    ngx_uint_t                  i, n;
+    ngx_http_intuit_parking_t  *parking;
 
-    if (!ngx_queue_empty(&ngx_http_intuit_parking.queue)) {
+    parking = ev->data;
+    n = 0;
+
+    for (i = 0;
+         i < NGX_HTTP_INTUIT_QUEUES && n < NGX_HTTP_INTUIT_ASKED;
+         i++)
+    {
+        n += ngx_http_intuit_parking_ask(&parking->queues[parking->next]);
+        parking->next = (parking->next + 1) % NGX_HTTP_INTUIT_QUEUES;
+    }
+
+    if (parking->queued) {
         ngx_add_timer(ev, NGX_HTTP_INTUIT_POLL);
     }
 }

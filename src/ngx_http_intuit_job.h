@@ -49,6 +49,8 @@ struct ngx_http_intuit_job_s {
     ngx_http_intuit_fetch_t      *fetch;      /* the running or last one */
     ngx_http_intuit_redis_ask_t  *ask;        /* the same, of a store */
     ngx_http_intuit_save_t       *save;       /* the same */
+    const ngx_http_intuit_id_t   *wakes;      /* who waits for this; NULL:
+                                               * whoever waits */
 
     /* private to ngx_http_intuit_job.c */
     ngx_connection_t             *connection;
@@ -114,15 +116,20 @@ typedef void (*ngx_http_intuit_resume_pt)(ngx_http_request_t *r);
 
 /*
  * Parks a client's request: resume is called from the event loop once ready
- * says so (asked when a job of this worker ends, and every 20 ms for what
- * other workers do).  The client may leave meanwhile.  The caller returns
- * NGX_AGAIN from a phase handler, or NGX_DONE after r->main->count++ from a
- * content handler.  NGX_OK, or NGX_DECLINED: too many are waiting, in all or
- * for this company.
+ * says so (asked when a job of this worker ends, and every 20 ms, or less often
+ * if there are many, for what other workers do).  The client may leave
+ * meanwhile.  The caller returns NGX_AGAIN from a phase handler, or NGX_DONE
+ * after r->main->count++ from a content handler.  NGX_OK, or NGX_DECLINED: too
+ * many are waiting, in all or for this company.
  */
 ngx_int_t ngx_http_intuit_park(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_ready_pt ready,
     ngx_http_intuit_resume_pt resume);
+
+/* The same, for what has this id: other jobs that have one leave it alone. */
+ngx_int_t ngx_http_intuit_park_until(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, const ngx_http_intuit_id_t *id,
+    ngx_http_intuit_ready_pt ready, ngx_http_intuit_resume_pt resume);
 
 /* The same, for a time; nobody is asked. */
 ngx_int_t ngx_http_intuit_park_for(ngx_http_request_t *r,
@@ -137,8 +144,9 @@ void ngx_http_intuit_defer(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 /* Takes a leaving request out (called by the context's pool cleanup). */
 void ngx_http_intuit_unpark(ngx_http_intuit_ctx_t *ctx);
 
-/* Asks every parked request of this worker whether it is ready. */
-void ngx_http_intuit_wake(void);
+/* Asks the parked requests of this worker that may wait for it whether they are
+ * ready; id NULL: all. */
+void ngx_http_intuit_wake(const ngx_http_intuit_id_t *id);
 
 
 #endif /* _NGX_HTTP_INTUIT_JOB_H_INCLUDED_ */

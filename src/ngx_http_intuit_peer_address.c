@@ -124,7 +124,7 @@ ngx_http_intuit_peer_looked_up(ngx_resolver_ctx_t *ctx)
     ngx_resolve_name_done(ctx);
     addresses->look_up = NULL;
 
-    ngx_http_intuit_wake();
+    ngx_http_intuit_wake(NULL);
 }
 
 

@@ -394,7 +394,18 @@ ngx_http_intuit_api_target(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
     ngx_http_intuit_target_t  *target;
 
-    target = &ctx->target;
+    static const ngx_http_intuit_target_t  none = { .rc = NGX_ERROR };
+
+    target = ctx->target;
+
+    if (target == NULL) {
+        target = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_target_t));
+        if (target == NULL) {
+            return &none;
+        }
+
+        ctx->target = target;
+    }
 
     if (target->uri.data != r->uri.data
         || target->uri.len != r->uri.len

@@ -220,6 +220,7 @@ ngx_http_intuit_refresh_start(ngx_http_intuit_provider_t *provider,
     job->data = ctx;
     job->step = ngx_http_intuit_refresh_lock;
     job->done = ngx_http_intuit_refresh_done;
+    job->wakes = &ctx->id;
 
     ngx_http_intuit_job_run(job);
 

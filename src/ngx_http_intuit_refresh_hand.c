@@ -65,8 +65,9 @@ ngx_http_intuit_refresh_by_hand(ngx_http_request_t *r,
         return ngx_http_intuit_hand_refreshed(r, ctx);
     }
 
-    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
-                             ngx_http_intuit_hand_resume)
+    if (ngx_http_intuit_park_until(r, ctx, &ctx->connection,
+                                   ngx_http_intuit_refresh_ready,
+                                   ngx_http_intuit_hand_resume)
         != NGX_OK)
     {
         return ngx_http_intuit_fail(r, provider, NGX_HTTP_INTUIT_E_BUSY, NULL);

@@ -69,8 +69,9 @@ ngx_http_intuit_refresh_view(ngx_http_request_t *r,
         }
     }
 
-    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
-                             ngx_http_core_run_phases)
+    if (ngx_http_intuit_park_until(r, ctx, &ctx->connection,
+                                   ngx_http_intuit_refresh_ready,
+                                   ngx_http_core_run_phases)
         != NGX_OK)
     {
         return NGX_BUSY;

@@ -176,8 +176,9 @@ ngx_http_intuit_replay_refresh(ngx_http_request_t *r,
         return NGX_DONE;
     }
 
-    return ngx_http_intuit_park(r, ctx, ngx_http_intuit_refresh_ready,
-                                ngx_http_intuit_replay_decide)
+    return ngx_http_intuit_park_until(r, ctx, &ctx->connection,
+                                      ngx_http_intuit_refresh_ready,
+                                      ngx_http_intuit_replay_decide)
            == NGX_OK ? NGX_AGAIN : NGX_DECLINED;
 }
 

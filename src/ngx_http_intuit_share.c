@@ -40,16 +40,13 @@ static ngx_queue_t  ngx_http_intuit_share_ops;
 ngx_int_t
 ngx_http_intuit_share_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_uint_t                    i;
-    ngx_http_intuit_ctx_t        *ctx;
-    ngx_http_intuit_loc_conf_t   *ilcf;
-    ngx_http_intuit_provider_t   *provider[3];
-    ngx_http_intuit_main_conf_t  *imcf;
+    ngx_int_t                    rc;
+    ngx_uint_t                   i;
+    ngx_http_intuit_ctx_t       *ctx;
+    ngx_http_intuit_loc_conf_t  *ilcf;
+    ngx_http_intuit_provider_t  *provider[3];
 
-    imcf = ngx_http_get_module_main_conf(r, ngx_http_intuit_auth_module);
-
-    if (imcf->stores.nelts == 0 || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
@@ -307,7 +304,8 @@ ngx_http_intuit_share_park(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ctx->share_id = op->id;
     ctx->share_rc = NGX_ERROR;
 
-    if (ngx_http_intuit_park(r, ctx, ngx_http_intuit_share_ready, resume)
+    if (ngx_http_intuit_park_until(r, ctx, &ctx->share_id,
+                                   ngx_http_intuit_share_ready, resume)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -415,6 +413,7 @@ ngx_http_intuit_share_start(const ngx_http_intuit_share_op_t *wanted,
     job->data = op;
     job->step = step;
     job->done = ngx_http_intuit_share_done;
+    job->wakes = &op->id;
 
     ngx_http_intuit_job_run(job);
 

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # The attack: more requests than a worker can keep waiting, on a token that has
-# expired, while Intuit takes its time.  The promise: 1024 of a worker's wait, the
-# others are told at once to come again; one refresh serves all who wait, and no
+# expired, while Intuit takes its time.  The promise: a quarter as many as a worker
+# has connections wait, the others are told at once to come again; one refresh serves all who wait, and no
 # place is lost: the next crowd finds as many.
 #
 # Rows: F-ABU-06
@@ -15,7 +15,7 @@ use Test::Intuit::Refresh;
 
 plan(skip_all => no_clock()) if no_clock();
 
-my ($ROOM, $MORE) = (1024, 60);
+my ($ROOM, $MORE) = (1536, 60);
 
 my $t = Test::Intuit->new();
 watch($t);
@@ -32,7 +32,7 @@ env FAKETIME_TIMESTAMP_FILE;
 env FAKETIME_NO_CACHE;
 env FAKETIME_DONT_FAKE_MONOTONIC;
 
-events { worker_connections 4096; }
+events { worker_connections 6144; }
 
 http {
     access_log %%DIR%%/logs/access.log;

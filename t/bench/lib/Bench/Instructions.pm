@@ -29,11 +29,9 @@ that much more.
 
 What is left over the limit has no large part. The profiles below say what for:
 a record of the session and one of the connection, found under one lock, copied
-and taken apart; the cookies read once to find the session and once to take them
-out of the request, whose lines are copied for that; a context, a view, the
-records' copy and the new list, for which the request's pool needs a block more;
-and nginx' own part: eight calls of phase handlers, and a token that is a variable
-and no constant.
+and taken apart; the cookies read to find the session, and the lines looked at for
+what has to go; a context, a view and the records' copy; and nginx' own part: five
+calls of phase handlers, and a token that is a variable and no constant.
 END
 
 # What the functions are there for: the first that fits.
