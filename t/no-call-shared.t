@@ -111,7 +111,7 @@ start_faked();
 
 my $jar = $t->signed_in(path => '/index.html', realm => '9130347957983546');
 
-each_fails('calls', 5, kinds($jar), changes());
+each_fails('calls', 11, kinds($jar), changes());
 
 ok(!log_has('connection has ended'), 'and the company is connected');
 
