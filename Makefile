@@ -20,8 +20,8 @@ export JOBS TESTS
 
 
 .PHONY: all release build install deb dist demo demo-check test test-all clean help
-.PHONY: asan fuzz analyse valgrind coverage matrix bench bench-quick
-.PHONY: screenshots diagrams
+.PHONY: asan fuzz analyse valgrind coverage matrix soak figures bench
+.PHONY: bench-quick screenshots diagrams
 
 all: build    ## the same as build
 
@@ -98,6 +98,15 @@ valgrind:     ## some tests under valgrind
 coverage:     ## all tests on a counting build: lines and branches (TESTS=)
 	@$(TOOLS)/setup.sh test
 	@$(TOOLS)/coverage.sh
+
+soak:         ## 20 minutes of load, reloads, kills and faults (S=1200)
+	@$(TOOLS)/setup.sh test
+	@$(TOOLS)/build-module.sh debug
+	@TEST_SOAK=$(if $(filter file,$(origin S)),1200,$(S)) \
+	    $(TOOLS)/run-tests.sh soak
+
+figures:      ## what was run, from build/ into t/README.md (LOGS=other builds)
+	@$(TOOLS)/figures.pl $(LOGS)
 
 bench:        ## as fast as nginx itself? 20 minutes, into t/bench/RESULTS.md
 	@$(TOOLS)/setup.sh bench

@@ -118,11 +118,15 @@ ngx_http_intuit_fetch(ngx_http_intuit_job_t *job,
     }
 
     fetch->subrequest = sr;
-    sr->write_event_handler = ngx_http_intuit_fetch_enter;
+
+    /* it is posted already: with half its headers it must not begin */
+    sr->write_event_handler = ngx_http_request_empty_handler;
 
     if (ngx_http_intuit_fetch_headers(sr, fetch) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    sr->write_event_handler = ngx_http_intuit_fetch_enter;
 
     ngx_log_error(NGX_LOG_INFO, job->log, 0, "intuit asks");
 

@@ -70,11 +70,15 @@ ngx_http_intuit_redis_ask(ngx_http_intuit_job_t *job,
     }
 
     ask->request = sr;
-    sr->write_event_handler = ngx_http_intuit_redis_enter;
+
+    /* it is posted already */
+    sr->write_event_handler = ngx_http_request_empty_handler;
 
     if (ngx_http_intuit_no_headers(sr) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    sr->write_event_handler = ngx_http_intuit_redis_enter;
 
     ngx_http_run_posted_requests(job->connection);
 

@@ -76,7 +76,9 @@ ngx_http_intuit_resolver_line(ngx_conf_t *cf, u_char *p, u_char *last,
 {
     size_t       len;
     u_char      *start;
+    ngx_int_t    rc;
     ngx_str_t   *name;
+    ngx_addr_t   addr;
     ngx_uint_t   v6;
 
     if (names->nelts == NGX_HTTP_INTUIT_RESOLV_MAX
@@ -94,25 +96,25 @@ ngx_http_intuit_resolver_line(ngx_conf_t *cf, u_char *p, u_char *last,
     }
 
     start = p;
-    v6 = 0;
 
     while (p < last && *p > ' ') {
-
-        if (*p == '%') {
-            /* a scoped address, which a resolver directive cannot have */
-            return NGX_OK;
-        }
-
-        if (*p++ == ':') {
-            v6 = 1;
-        }
+        p++;
     }
 
     len = p - start;
 
-    if (len == 0) {
-        return NGX_OK;
+    /*
+     * What is no address is passed over, as libc does; so is a scoped one,
+     * which a resolver directive cannot have.
+     */
+
+    rc = ngx_parse_addr(cf->pool, &addr, start, len);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED) ? NGX_OK : NGX_ERROR;
     }
+
+    v6 = (addr.sockaddr->sa_family != AF_INET);
 
     name = ngx_array_push(names);
     if (name == NULL) {

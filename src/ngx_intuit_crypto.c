@@ -722,5 +722,7 @@ ngx_intuit_base64url_digit(u_char c)
 void
 ngx_intuit_cleanse(void *p, size_t len)
 {
-    OPENSSL_cleanse(p, len);
+    if (p != NULL) {
+        OPENSSL_cleanse(p, len);
+    }
 }

@@ -117,7 +117,10 @@ u_char *ngx_intuit_base64url_encode(u_char *dst, const u_char *src,
 ngx_int_t ngx_intuit_base64url_decode(ngx_pool_t *pool, ngx_str_t *dst,
     const ngx_str_t *src);
 
-/* Overwrites a secret so that the compiler cannot drop it. */
+/*
+ * Overwrites a secret so that the compiler cannot drop it.  NULL: there was no
+ * memory for it, whatever len says.
+ */
 void ngx_intuit_cleanse(void *p, size_t len);
 
 

@@ -10,6 +10,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Test::Intuit;
+use Test::Intuit::Fails;
 use Test::Intuit::Refresh;
 
 plan(skip_all => no_clock()) if no_clock();
@@ -84,15 +85,12 @@ http {
 }
 CONF
 
-my $switch = $t->write_file('no-memory', pack 'l', 0);
-my $api = '/v3/company/-/companyinfo/9130347957983546';
-
 # a new refresh token that arrives where there is no memory to read it is
 # lost like one that does not arrive (refresh-rotation.t)
 $t->sim->config(rotate_after => 400 * 86400);
 
 clock(0);
-$ENV{INTUIT_NO_MEMORY} = $switch;
+$ENV{INTUIT_NO_MEMORY} = fails_in($t, 'no-memory');
 
 {
     no warnings 'redefine';
@@ -103,88 +101,7 @@ $ENV{INTUIT_NO_MEMORY} = $switch;
 
 my $jar = $t->signed_in(path => '/index.html', realm => '9130347957983546');
 
-# a login that comes to its end: the callback's answer
-sub login {
-    my ($fail) = @_;
-    my $new = $t->jar;
-    my $r = $t->get('/index.html', -jar => $new, -browser => 1);
-    my $callback = $t->consent($new, $r->header('Location'),
-        realm => '9130347957983546');
-
-    $fail->();
-    $r = $t->get($callback, -jar => $new, -browser => 1);
-
-    return $r if $r->status != 302;
-    return $t->get('/index.html', -jar => $new);
-}
-
-sub get { my @request = @_; return sub { $_[0]->(); $t->get(@request) } }
-
-# name, the request, what its answer has when nothing fails, and then
-my @kinds = (
-    [ 'a page', get('/index.html', -jar => $jar), qr/^in$/m ],
-    [ 'the start of a login', get('/index.html', -browser => 1),
-        qr{/connect/oauth2\?} ],
-    [ 'a stranger', get('/index.html', -json => 1), qr/login_required/ ],
-    [ 'the session document', get('/intuit/session', -jar => $jar),
-        qr/"authenticated":true/ ],
-    [ 'the status', get('/status'), qr/"connections"/ ],
-    [ 'a call of the API', get($api, -jar => $jar, -json => 1),
-        qr/Harbour Lane/ ],
-    [ 'an unattended one', get("/unattended$api", -json => 1),
-        qr/Harbour Lane/ ],
-    [ 'a login', \&login, qr/^in$/m ],
-    [ 'a refresh', sub { forward(61); $_[0]->();
-        $t->get("/unattended$api", -json => 1) }, qr/Harbour Lane/ ],
-    [ 'a 401', sub { forward(2); $t->sim->control('POST', '/expire-access',
-        { realm => '9130347957983546' }); $_[0]->();
-        $t->get("/unattended$api", -json => 1) }, qr/Harbour Lane/ ],
-);
-
-sub left { return unpack 'l', $t->read_file('no-memory') }
-
-sub fails_at {
-    my ($n) = @_;
-    open my $fh, '+<:raw', $switch or die "$switch: $!";
-    syswrite $fh, pack 'l', $n;
-}
-
-for (@kinds) {
-    my ($name, $request, $good) = @$_;
-    my ($n, $tried, %odd) = (0, 0);
-
-    # a first one has allocated what stays
-    $request->(sub {});
-    my @workers = $t->children;
-
-    while (1) {
-        # all of them in "make test-all"
-        $n += $n > 20 && !$ENV{TEST_ALL} ? 7 : 1;
-
-        my $r = $request->(sub { fails_at($n) });
-        my $reached = left() == 0;
-
-        fails_at(0);
-
-        last if !$reached;
-        $tried++;
-
-        $odd{"answer to $n: " . substr $r->raw // '', 0, 300} = 1
-            if $r->status == 200 && ($r->raw // '') !~ $good;
-        $odd{"a worker died at $n"} = 1 if "@{[ $t->children ]}" ne "@workers";
-
-        # the pause after a failure
-        my $again;
-        $t->wait_until(sub { forward(2) if $again;
-            $again = $request->(sub {}); ($again->raw // '') =~ $good }, 10)
-            or $odd{"after $n: " . substr $again->raw // '', 0, 300} = 1;
-
-        last if %odd;
-    }
-
-    cmp_ok($tried, '>', 0, "$name: $tried allocations failed, one by one");
-    is(join("\n", sort keys %odd), '', "$name: nobody noticed afterwards");
-}
+each_fails('allocations', 7, kinds($jar));
 
 ok(!log_has('connection has ended'), 'and the company is connected');
 

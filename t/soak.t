@@ -96,6 +96,8 @@ sub signs_in {
 my @jars = map { signs_in($t->jar, @{ $people[$_ % @people] })
     // die "no login\n" } 0 .. $CLIENTS - 1;
 
+my $dir = $t->dir;
+
 # -- the clients: each its own process, with a count of what it met ----------------
 
 # Whose answer it is, '' when it is of nobody else's.
@@ -116,11 +118,12 @@ sub wrong_user {
 }
 
 sub client {
-    my ($number, $end) = @_;
+    my ($number) = @_;
     my ($realm, $user, $name) = @{ $people[$number % @people] };
     my $jar = $jars[$number];
     my $call = "/v3/company/$realm/companyinfo/$realm";
     my (%count, @wrong);
+    my $login = time + 2;
 
     my @kinds = (
         [ page => sub { $t->get('/index.html', -jar => $jar, -json => 1) } ],
@@ -136,7 +139,7 @@ sub client {
         } ],
     );
 
-    for (my $n = 0; time < $end; $n++) {
+    for (my $n = 0; !-e "$dir/over"; $n++) {
         my ($kind, $request) = @{ $kinds[$n % @kinds] };
         my $r = eval { $request->() } // Test::Intuit::Response->new(status => 0);
         my $wrong = wrong_user($r, $realm, $user, $name);
@@ -147,7 +150,9 @@ sub client {
         # a login whose answer went with a worker has ended the old session
         my $out = $kind =~ /page|session/ && $r->status == 401;
 
-        if ($out || $n % 50 == 49) {
+        # by the clock: the zone holds the logins of a minute, as many on any machine
+        if ($out || time >= $login) {
+            $login = time + 2;
             my $in = eval { signs_in($jar, $realm, $user) };
             $count{$in ? 'login 302' : 'login refused'}++;
         }
@@ -158,12 +163,12 @@ sub client {
     POSIX::_exit(0);
 }
 
-my $end = time + $SECONDS;
+my $began = time;
 my @pids;
 
 for my $number (0 .. $CLIENTS - 1) {
     my $pid = fork // die "fork: $!";
-    client($number, $end) if !$pid;
+    client($number) if !$pid;
     push @pids, $pid;
 }
 
@@ -200,7 +205,8 @@ sub measured {
 
 my ($reloads, $kills, $ticks, @measured) = (0, 0, 0);
 
-while (time < $end) {
+# a busy machine takes longer for it, and does as much
+while ($ticks < $SECONDS) {
     faults() if $ticks % 2 == 0;
 
     if ($ticks % 7 == 6) {
@@ -214,10 +220,11 @@ while (time < $end) {
     }
 
     $ticks++;
-    my $next = $end - $SECONDS + $ticks;
+    my $next = $began + $ticks;
     sleep $next - time if $next > time;
 }
 
+$t->write_file('over', '');
 waitpid $_, 0 for @pids;
 forget();
 
@@ -241,8 +248,8 @@ note(join ', ', map { "$_ $measured[0]{$_} to $measured[-1]{$_}" }
     sort keys %{ $measured[0] }) if @measured;
 
 cmp_ok($all, '>', 20 * $SECONDS, "$all requests");
-cmp_ok($reloads, '>=', int($SECONDS / 10) - 1, "$reloads reloads");
-cmp_ok($kills, '>=', int($SECONDS / 7) - 1, "$kills kills");
+is($reloads, int($SECONDS / 10), "$reloads reloads");
+is($kills, int($SECONDS / 7), "$kills kills");
 
 is(join("\n", @wrong), '', 'nobody got what is another\'s');
 

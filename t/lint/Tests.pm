@@ -24,11 +24,11 @@ sub check {
         if $runner !~ /^ +run_stock\n/m || $runner !~ /^TESTS=\$\{TESTS:-t\}$/m
             || $runner !~ /\bprove .*-r "\$@"/;
 
-    push @wrong, map { missing($runner, $_, @tests) } qw(ASAN_PART VALGRIND_PART);
+    push @wrong, map { missing($runner, $_, @tests) } qw(ASAN_PART VALGRIND_PART SOAK_PART);
 
     for my $path ($tree->paths($RUNS)) {
         my $text = $tree->text($path) =~ s/^(?:#|.*?\s(?:#|##) ).*//mgr;
-        $text =~ s/^VALGRIND_PART=\(.*?^\)//ms if $path eq $RUNNER;
+        $text =~ s/^(?:VALGRIND|SOAK)_PART=\(.*?^\)//msg if $path eq $RUNNER;
 
         push @wrong, Tree::matches($path, $text, qr/(?<![\$\w])[a-z][\w-]*\.t\b/,
             'a test by its name: a list of tests');

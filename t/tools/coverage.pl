@@ -1,13 +1,15 @@
 #!/usr/bin/perl
 
 # Reads gcov's counts (JSON, by way of gcov -t) of all objects below the given
-# directories, adds them up, and prints lines and branches for each source.
+# directories, adds them up, and prints lines and branches for each source.  The
+# first argument is a file for the lines that were not run.
 
 use strict;
 use warnings;
 
 use JSON::PP;
 
+my $missed = shift // die "coverage.pl MISSED DIRECTORY...\n";
 my (%line, %branch);
 
 for my $dir (@ARGV) {
@@ -37,6 +39,7 @@ for my $source (sort keys %line) {
 }
 
 show('all', @all);
+write_missed($missed);
 exit($all[1] ? 0 : 1);
 
 
@@ -65,4 +68,20 @@ sub show {
     printf "%-42s %5d/%-5d %3d%% %5d/%-5d %3d%%\n", $name,
         $c[0], $c[1], $c[1] ? 100 * $c[0] / $c[1] : 0,
         $c[2], $c[3], $c[3] ? 100 * $c[2] / $c[3] : 0;
+}
+
+# "file:line: text" of each line that was not run.
+sub write_missed {
+    my ($path) = @_;
+    open my $out, '>', $path or die "$path: $!\n";
+
+    for my $source (sort keys %line) {
+        my ($file) = grep { -e } map { "$_/$source" } 'src', '.';
+        open my $in, '<', $file // next or die "$file: $!\n";
+        my @text = <$in>;
+
+        print {$out} "$file:$_: $text[$_ - 1]"
+            for grep { !$line{$source}{$_} } sort { $a <=> $b }
+                keys %{ $line{$source} };
+    }
 }

@@ -1,9 +1,13 @@
 #!/bin/bash
 
-# Runs all tests on a module that counts its lines and branches, and prints
-# how many were run: for each file, and for all.
+# Runs the tests on a module that counts its lines and branches, and prints
+# how many were run: for each file, and for all (build/coverage.txt); and into
+# build/coverage.missed the lines that were not, with what is in them.
 #
 #     coverage.sh       TESTS=t/one.t: with these tests only
+#                       TEST_ALL=1: with what takes longer
+#                       ADD=1: to the counts that there are, if the module is
+#                       the same
 #
 # The counts of the tests that start nginx and of the unit tests are added.
 
@@ -18,15 +22,19 @@ cd "$TOP"
 
 "$(dirname "$0")/build-module.sh" coverage
 
-find "$dir" "$BUILD/coverage-unit" -name '*.gcda' -delete 2> /dev/null || true
+[ -n "${ADD:-}" ] || find "$dir" "$BUILD/coverage-unit" -name '*.gcda' -delete \
+    2> /dev/null || true
 
 # workers count when they end in good order, also as another user
 chmod -R a+rwX "$dir/nginx/objs"
 
 echo "running the tests (they are here for their counts: build/coverage.log)"
 
-# shellcheck disable=SC2086
-TEST_VARIANT=coverage TEST_ALL=1 prove -j "$JOBS" -I t/lib -r $TESTS \
+# those that start nginx; they need not last
+# shellcheck disable=SC2046,SC2086
+TEST_VARIANT=coverage TEST_SOAK=${TEST_SOAK:-20} prove -j "$JOBS" -I t/lib \
+    $(find $TESTS -path '*/node_modules' -prune -o -name '*.t' -exec \
+        grep -l '^use Test::Intuit;' {} + | LC_ALL=C sort) \
     > "$BUILD/coverage.log" 2>&1 || true
 tail -n 1 "$BUILD/coverage.log"
 
@@ -36,4 +44,9 @@ if [ "$TESTS" = t ]; then
             SANITIZE="--coverage -O0"
 fi
 
-perl "$(dirname "$0")/coverage.pl" "$dir" "$BUILD/coverage-unit"
+{
+    echo "# $(date -u +%Y-%m-%d) $(git rev-parse --short HEAD || echo unknown)"
+    perl "$(dirname "$0")/coverage.pl" "$BUILD/coverage.missed" "$dir" \
+        "$BUILD/coverage-unit"
+} > "$BUILD/coverage.txt"
+cat "$BUILD/coverage.txt"

@@ -9,7 +9,11 @@
 # The seeds are t/corpus/fuzz/TARGET, which t/fuzz.t replays in every test;
 # what libFuzzer adds goes to build/fuzz/corpus/TARGET.  An input that breaks
 # something is left in build/fuzz/TARGET-crash-...: put it into the corpus,
-# under a name that says what it is, together with the mending.
+# under a name that says what it is, together with the mending.  Each run adds
+# a line to build/fuzz/runs: when, of which commit, target, inputs, seconds,
+# found (figures.pl).
+#
+# From the environment: MAX_LEN, of an input (8192).
 
 set -eu
 . "$(dirname "$0")/steps.sh"
@@ -23,15 +27,20 @@ seeds=$TOP/t/corpus/fuzz
 
 build() {
     # clang, also where the environment has another compiler for the module
-    env -u CFLAGS make -s -j2 -C "$TOP/t/fuzz" libfuzzer CC=clang \
-        BUILD="$dir" SANITIZE="-fsanitize=address,undefined,fuzzer-no-link \
+    make -s -j2 -C "$TOP/t/fuzz" libfuzzer CC=clang \
+        BUILD="$dir" CFLAGS="-g -O2" SANITIZE="-fsanitize=address,undefined,fuzzer-no-link \
             -fno-sanitize-recover=all"
 }
 
 run() {
-    "$dir/fuzz_$1-libfuzzer" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
+    "$dir/fuzz_$1-libfuzzer" -timeout=10 -rss_limit_mb=2048 -max_len="${MAX_LEN:-8192}" \
         -dict="$TOP/t/fuzz/words.dict" -artifact_prefix="$dir/$1-" \
         "${@:2}"
+}
+
+# How many inputs a run has tried, also where it ended by finding something.
+executed() {
+    sed -n 's/^stat::number_of_executed_units: *//p' "$1"
 }
 
 keep() {
@@ -56,6 +65,7 @@ step fuzz-build "building the fuzz targets" build
 
 found=0
 runs=0
+commit=$(git -C "$TOP" rev-parse --short HEAD 2> /dev/null || echo unknown)
 
 for target; do
     [ -x "$dir/fuzz_$target-libfuzzer" ] || fail "no target \"$target\""
@@ -70,19 +80,24 @@ for target; do
 
     printf '%s ... ' "$target"
     log=$dir/$target.log
+    before=$found
 
     if run "$target" -max_total_time="$seconds" -print_final_stats=1 \
         "$dir/corpus/$target" "$seeds/$target" > "$log" 2>&1
     then
-        count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-        runs=$((runs + count))
+        count=$(executed "$log")
         echo "$count inputs in $seconds s"
     else
+        count=$(executed "$log")
         found=$((found + 1))
         echo "FOUND"
         grep -E 'ERROR|SUMMARY|does not hold|runtime error|Test unit' "$log" \
             | sed 's/^/    /' || tail -n 20 "$log"
     fi
+
+    runs=$((runs + ${count:-0}))
+    echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $commit $target ${count:-0}" \
+        "$seconds $((found - before))" >> "$dir/runs"
 done
 
 [ "$seconds" = keep ] || echo "fuzzed: $# targets, $runs inputs, $found found"

@@ -7,6 +7,7 @@
 #     run-tests.sh all     what "make test-all" runs: everything, both ways
 #     run-tests.sh asan    everything that starts nginx, under AddressSanitizer
 #     run-tests.sh valgrind  a small part, under valgrind
+#     run-tests.sh soak    the one that lasts, for TEST_SOAK seconds, in words
 #
 # From the environment: TESTS (files or directories, with "some" and "asan"),
 # JOBS.
@@ -31,6 +32,11 @@ VALGRIND_PART=(
     login.t callback-once.t callback-error.t token-answers.t headers.t logout.t
 )
 
+# What lasts as long as it is told to.
+SOAK_PART=(
+    soak.t
+)
+
 result=PASS
 counts=()
 
@@ -53,15 +59,19 @@ asan_part() {
     find $(with_nginx) "${args[@]:1}"
 }
 
-# run WHERE FILE...
+# run LOG WHERE FILE...
 run() {
-    local where=$1 log counted skipped
-    shift
+    local log=$BUILD/tests-$1.log where=$2 counted skipped
+    shift 2
 
-    log=$BUILD/tests.log
+    # figures.pl reads it, where it is of all tests
+    [ "$TESTS" = t ] || log=$BUILD/tests.log
+
     echo "-- $where"
+    printf '# commit %s\n# on: %s\n' "$(git rev-parse --short HEAD \
+        2> /dev/null || echo unknown)" "$where" > "$log"
 
-    prove -j "$JOBS" -I t/lib -r "$@" 2>&1 | tee "$log"
+    prove -j "$JOBS" -I t/lib -r "$@" 2>&1 | tee -a "$log"
     [ "${PIPESTATUS[0]}" = 0 ] || result=FAIL
 
     counted=$(sed -n 's/^Files=\([0-9]*\), Tests=\([0-9]*\),.*/\2 tests in \1 files/p' \
@@ -74,14 +84,14 @@ run() {
 
 run_stock() {
     # shellcheck disable=SC2086
-    run "$(nginx -v 2>&1 | sed 's/.*: //')" $TESTS
+    run stock "$(nginx -v 2>&1 | sed 's/.*: //')" $TESTS
 }
 
 run_asan() {
     local where
     where=$("$(dirname "$0")/asan-nginx.sh" which)
 
-    TEST_VARIANT=asan run "$where" "$@"
+    TEST_VARIANT=asan run asan "$where" "$@"
 }
 
 
@@ -106,11 +116,14 @@ case $mode in
         run_asan $(with_nginx)
         ;;
     valgrind)
-        TEST_VALGRIND=1 run "$(nginx -v 2>&1 | sed 's/.*: //') under valgrind" \
+        TEST_VALGRIND=1 run valgrind "$(nginx -v 2>&1 | sed 's/.*: //') under valgrind" \
             "${VALGRIND_PART[@]/#/t/}"
         ;;
+    soak)
+        run soak "$(nginx -v 2>&1 | sed 's/.*: //')" -v "${SOAK_PART[@]/#/t/}"
+        ;;
     *)
-        fail "what is \"$mode\"? Say some, all, asan or valgrind"
+        fail "what is \"$mode\"? Say some, all, asan, valgrind or soak"
         ;;
 esac
 

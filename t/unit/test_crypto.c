@@ -495,6 +495,9 @@ main(void)
     ngx_intuit_cleanse(secret, sizeof(secret));
     ok(memcmp(secret, "\0\0\0\0\0\0\0\0", 8) == 0, "cleansed");
 
+    ngx_intuit_cleanse(NULL, sizeof(secret));
+    ok(1, "what there was no memory for is passed over");
+
     ngx_destroy_pool(pool);
 
     return done_testing();

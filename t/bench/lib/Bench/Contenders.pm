@@ -161,6 +161,11 @@ my @ALL = (
             . "        auth_intuit_mode verify;\n"
             . "        location / {\n$STATIC        }\n",
     }, {
+        name => 'unused', title => 'ours, loaded and not used at all',
+        answer => 200, upstream => 1, in => \@EVERYWHERE,
+        module => 1,
+        server => "        location / {\n$STATIC        }\n",
+    }, {
         name => 'loaded', title => 'ours, loaded and used elsewhere',
         answer => 200, upstream => 1, in => [ 'instructions' ],
         module => 1, cookie => 0, http => $PROVIDER,

@@ -189,7 +189,7 @@ sub functions {
         map { [ $_->[0], sprintf '%+.0f', $sum{$_->[0]} ] }
         grep { abs($sum{$_->[0]} // 0) >= 1 } @GROUPS);
 
-    my @ours = grep { $this->{inclusive}{$_}{object} =~ /intuit/
+    my @ours = grep { ($this->{inclusive}{$_}{object} // q()) =~ /intuit/
         && $this->{inclusive}{$_}{ir} >= 100 } keys %{ $this->{inclusive} };
     my @calls = ([ 'function of ours', 'with what it calls', 'by itself' ]);
 
