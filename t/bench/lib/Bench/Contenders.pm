@@ -26,6 +26,7 @@ use strict;
 use warnings;
 
 use Bench::Apache;
+use Bench::Shared;
 
 use constant LIMIT => 'limit';
 
@@ -107,6 +108,14 @@ my @ALL = (
         stampede => 1,
         answer => 200, upstream => 1, in => [ @EVERYWHERE, 'rate' ],
         module => 1, login => 1, anonymous => 302, http => $PROVIDER,
+        server => "        location / {\n            auth_intuit books;\n"
+            . "$INJECTED        }\n",
+    }, {
+        name => 'signed-in-shared', alike => 'signed-in',
+        title => 'ours, the same with a store that hosts share',
+        answer => 200, upstream => 1, in => [ 'speed' ],
+        module => 1, login => 1, anonymous => 302, class => 'Bench::Shared',
+        http => Bench::Shared::conf_of($PROVIDER),
         server => "        location / {\n            auth_intuit books;\n"
             . "$INJECTED        }\n",
     }, {
