@@ -4,8 +4,8 @@
 # none.  Nobody ever gets another one's session; what cannot be read is 503, or
 # a login, and the next request is served again.
 # The attack: a store, or somebody before it, that cuts answers into pieces,
-# gives too much, too little, other shapes, errors of all kinds, or another
-# key's value.
+# gives too much, too little, other shapes, errors of all kinds, another key's
+# value, or an answer when the next question has been asked.
 #
 # Rows: F-RED-02, F-RED-04, F-RED-06
 
@@ -100,6 +100,58 @@ $tamper->mode('bytes');
 $r = page($late);
 is($r->header('X-User'), 'ada@example.com', 'an answer in single bytes is one');
 $tamper->mode('pass');
+
+# an answer that comes when others have asked since
+
+sub held {
+    my ($jar) = @_;
+    my $c = $b->connect(timeout => 30);
+    my $cookie = join '; ', map { "$_=" . $jar->get($_) } $jar->names;
+
+    $tamper->mode('delay');
+    $c->send("GET / HTTP/1.1\r\nHost: localhost\r\nCookie: $cookie\r\n"
+        . "Accept: application/json\r\nConnection: close\r\n\r\n");
+    ok($b->wait_until(sub { $tamper->held }), 'an answer is held');
+
+    return $c;
+}
+
+for my $patience ('while it is waited for', 'when nobody waits any more') {
+    my ($first, $second, $third) = map { user("$_\@example.com") } qw(ada bob carol);
+    my $c = held($first);
+
+    is(page($second)->header('X-User'), 'bob@example.com',
+        "late, $patience: who asked meanwhile is himself");
+
+    if ($patience =~ /^while/) {
+        ok($tamper->release, '... it comes');
+        $r = $c->response;
+        is($r->header('X-User') // '', $r->status == 200 ? 'ada@example.com' : '',
+            '... to the one who asked, or to nobody');
+
+    } else {
+        $r = $c->response;
+        is($r->status, 503, '... who waits too long gets 503');
+        is(page($third)->header('X-User'), 'carol@example.com', '... the next is herself');
+        ok($tamper->release, '... it comes');
+    }
+
+    $tamper->mode('pass');
+    is(page($third)->header('X-User'), 'carol@example.com', '... after it: the third');
+    is(page($second)->header('X-User'), 'bob@example.com', '... the second');
+    is(page($first)->header('X-User'), 'ada@example.com', '... and the first');
+}
+
+my ($first, $second) = map { user("$_\@example.com") } qw(ada bob);
+my $c = held($first);
+$tamper->mode('late');
+$r = page($second);
+is($r->header('X-User'), undef, 'late, to another one: it is no session of hers');
+isnt($r->status, 200, '... she is not let in');
+$tamper->release;
+is($c->response->header('X-User'), undef, '... nor is the one who gets hers');
+$tamper->mode('pass');
+is(page($second)->header('X-User'), 'bob@example.com', '... then the second is himself');
 
 # another key's value, part of one, another version's
 

@@ -1,6 +1,7 @@
 package Test::Intuit::Tamper;
 
-# Stands between nginx and a store, and does to the answers what it is told.
+# Stands between nginx and a store (or Intuit), and does to the answers what it
+# is told; stopped, it is a way that is cut.
 
 use strict;
 use warnings;
@@ -29,21 +30,29 @@ my %MODES = (
 
 sub modes { return sort keys %MODES }
 
-# t, port (where it listens), to (where the store is)
+# t, port (where it listens), to (where the store is); name: of several
 sub start {
     my ($class, %o) = @_;
-    my $self = bless { t => $o{t}, owner => $$ }, $class;
+    my $self = bless { name => 'tamper', %o, owner => $$ }, $class;
+
+    return $self->run;
+}
+
+sub run {
+    my ($self) = @_;
 
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => $o{port}, Listen => 64, ReuseAddr => 1) // die "tamper: $@";
+        LocalPort => $self->{port}, Listen => 64, ReuseAddr => 1)
+        // die "tamper: $@";
 
     $self->mode('pass');
+    unlink $self->file('held');
 
     my $pid = fork // die "fork: $!";
 
     if ($pid == 0) {
         $SIG{PIPE} = 'IGNORE';
-        $self->serve($listen, $o{to});
+        $self->serve($listen, $self->{to});
         POSIX::_exit(0);
     }
 
@@ -53,22 +62,54 @@ sub start {
     return $self;
 }
 
-# for all answers from now on; "bytes": the first ones one by one
+sub file { my ($self, $what) = @_; return $self->{t}->dir . "/$self->{name}.$what" }
+
+# for all answers from now on; "bytes": the first ones one by one; "delay": the
+# next session is held, and all others pass, until "release"; "late": that one is
+# given to whoever gets one next, whose own is held in its place
 sub mode {
     my ($self, $mode) = @_;
 
-    $self->{t}->write_file('tamper.new', $mode);
-    rename $self->{t}->dir . '/tamper.new', $self->{t}->dir . '/tamper'
-        or die "tamper: $!";
+    $self->{t}->write_file("$self->{name}.new", $mode);
+    rename $self->file('new'), $self->file('mode') or die "tamper: $!";
 }
+
+# the answer that is held, or undef
+sub held {
+    my ($self) = @_;
+    return -e $self->file('held') ? $self->{t}->read_file("$self->{name}.held") : undef;
+}
+
+# It goes out, if its asker is still there; true once that was done.
+sub release {
+    my ($self) = @_;
+    my $held = $self->file('held');
+
+    kill 'USR1', $self->{pid};
+    return $self->{t}->wait_until(sub { !-e $held });
+}
+
+# "STOP": silence; nobody listens any more after "stop", until "run"
+sub signal { my ($self, $signal) = @_; kill $signal, $self->{pid} }
 
 sub serve {
     my ($self, $listen, $to) = @_;
     my $select = IO::Select->new($listen);
-    my (%other, %is_client);
+    my (%other, %is_client, $late, $release);
+
+    local $SIG{USR1} = sub { $release = 1 };
 
     while (1) {
-        for my $socket ($select->can_read) {
+        my @ready = $select->can_read(0.05);
+
+        if ($release && $late) {
+            my ($to, $data) = @$late;
+            syswrite $to, $data if defined fileno $to;
+            ($late, $release) = ();
+            unlink $self->file('held');
+        }
+
+        for my $socket (@ready) {
 
             if ($socket == $listen) {
                 my $client = $listen->accept // next;
@@ -89,7 +130,19 @@ sub serve {
             my $other = $other{$socket} // next;
             my $n = sysread $socket, my $data, 65536;
             my $out = $n ? $data : undef;
-            my $mode = $self->{t}->read_file('tamper');
+            my $mode = $self->{t}->read_file("$self->{name}.mode");
+
+            my $value = $n && !$is_client{$socket} && $data =~ /^\*2\r\n\$\d{3}/;
+
+            if ($value && $mode eq 'delay' && !$late) {
+                $late = [ $other, $data ];
+                $self->{t}->write_file("$self->{name}.late", $data);
+                rename $self->file('late'), $self->file('held');
+                next;
+            }
+
+            ($out, $late->[1]) = ($late->[1], $out)
+                if $value && $mode eq 'late' && $late;
 
             if ($n && !$is_client{$socket} && $MODES{$mode}) {
                 $out = $MODES{$mode}->($data);
@@ -114,15 +167,17 @@ sub serve {
     }
 }
 
-sub DESTROY {
+sub stop {
     my ($self) = @_;
-    local $?;
 
     return if !$self->{pid} || $self->{owner} != $$;
 
     kill 'KILL', $self->{pid};
     waitpid $self->{pid}, 0;
+    delete $self->{pid};
 }
+
+sub DESTROY { local $?; $_[0]->stop }
 
 
 1;
