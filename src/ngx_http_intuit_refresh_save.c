@@ -17,6 +17,8 @@
 #define NGX_HTTP_INTUIT_FAILURES_MAX    3       /* in a row, of a provider */
 
 
+static ngx_uint_t ngx_http_intuit_refresh_own(ngx_http_intuit_job_t *job,
+    uint64_t before);
 static ngx_int_t ngx_http_intuit_refresh_merge(ngx_http_intuit_job_t *job,
     ngx_intuit_connection_t *c, ngx_uint_t found);
 static ngx_int_t ngx_http_intuit_refresh_apply(ngx_http_intuit_job_t *job,
@@ -52,6 +54,7 @@ static time_t ngx_http_intuit_refresh_backoff(time_t failures);
 ngx_int_t
 ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
 {
+    uint64_t                        before;
     ngx_int_t                       rc;
     ngx_str_t                       encoded;
     ngx_uint_t                      i;
@@ -87,6 +90,8 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
             return NGX_ERROR;
         }
 
+        before = ctx->generation;
+
         rc = ngx_http_intuit_connection_save(job->provider->store, &ctx->id,
                                              &encoded, &ctx->generation,
                                              ngx_time());
@@ -98,7 +103,10 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
             ngx_http_intuit_refresh_say(job, &c);
 
             /* no tokens are in it that could be lost */
-            ngx_http_intuit_state_flush(job->provider, &ctx->id);
+
+            if (!ngx_http_intuit_refresh_own(job, before)) {
+                ngx_http_intuit_state_flush(job->provider, &ctx->id);
+            }
 
             return NGX_OK;
         }
@@ -116,6 +124,39 @@ ngx_http_intuit_refresh_save(ngx_http_intuit_job_t *job)
     ngx_http_intuit_refresh_lost(job, rc);
 
     return NGX_ERROR;
+}
+
+
+/*
+ * That Intuit cannot be reached from here is not told to the hosts that share
+ * the store: they may reach it.
+ */
+
+static ngx_uint_t
+ngx_http_intuit_refresh_own(ngx_http_intuit_job_t *job, uint64_t before)
+{
+    ngx_http_intuit_synced_t        synced;
+    ngx_http_intuit_refresh_ctx_t  *ctx;
+
+    ctx = job->data;
+
+    if (job->provider->redis == NULL
+        || ctx->result != NGX_HTTP_INTUIT_REFRESH_LATER
+        || ctx->maybe_sent || ctx->abandoned
+        || !(ngx_http_intuit_refresh_is(ctx, "no_answer")
+             || ngx_http_intuit_refresh_is(ctx, "temporarily_unavailable"))
+        || ngx_http_intuit_connection_synced(job->provider->store, &ctx->id,
+                                             &synced)
+           != NGX_OK
+        || synced.synced != before)
+    {
+        return 0;
+    }
+
+    synced.synced = ctx->generation;
+    ngx_http_intuit_connection_sync(job->provider->store, &ctx->id, &synced);
+
+    return 1;
 }
 
 
