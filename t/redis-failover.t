@@ -96,6 +96,7 @@ $t->sim->config(rotate_after => 0);
 my $jar = $t->signed_in(realm => $REALM);
 is($b->get('/', -jar => $jar)->status, 200, 'signed in on both hosts');
 is($primary->command('DBSIZE'), 4, 'what is written is on the primary');
+ok($s->wait_until(sub { $replica->command('DBSIZE') == 4 }), 'and comes to the replica');
 ok($t->wait_log(qr/intuit store "shared" answered "READONLY": the next/),
     'and the log says why not on the first one');
 
