@@ -62,8 +62,8 @@ my @BUGS = (
     [ 'a walk in the zone without its lock', 'debug',
         qr/used without its lock/, 'src/ngx_http_intuit_store_shm.c',
         "        ngx_http_intuit_shm_lock(store);\n        rc = "
-            . 'ngx_http_intuit_shm_read_session',
-        '        rc = ngx_http_intuit_shm_read_session' ],
+            . 'ngx_http_intuit_shm_read_login',
+        '        rc = ngx_http_intuit_shm_read_login' ],
 
     [ 'a secret in a log line', 'debug', qr/no secret in the logs/,
         'src/ngx_http_intuit_exchange_save.c',
