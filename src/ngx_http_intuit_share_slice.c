@@ -584,7 +584,7 @@ ngx_http_intuit_slice_end(ngx_http_intuit_slice_t *slice, ngx_int_t rc)
 
     /* who waits for it takes what is his */
 
-    ngx_http_intuit_wake(NULL);
+    ngx_http_intuit_wake(&slice->id);
 
     if (rc == NGX_OK) {
         ngx_http_intuit_slice_rest(slice);
