@@ -1061,6 +1061,10 @@ ngx_http_intuit_init_process(ngx_cycle_t *cycle)
 
     ngx_http_intuit_keepalive_init(cycle, imcf);
 
+    if (ngx_http_intuit_scan_init(cycle, imcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_intuit_probe_init(cycle, imcf);
 }
 

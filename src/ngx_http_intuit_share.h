@@ -194,6 +194,14 @@ void ngx_http_intuit_share_tell(ngx_http_intuit_provider_t *provider,
     const ngx_str_t *args);
 
 
+/* -- ngx_http_intuit_share_scan.c: what nobody has asked for --------------- */
+
+/* Worker start: one of a host's brings connections that are only in the store
+ * into the zone.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_intuit_scan_init(ngx_cycle_t *cycle,
+    ngx_http_intuit_main_conf_t *imcf);
+
+
 /* -- ngx_http_intuit_share_slice.c: a company's quota ---------------------- */
 
 /*

@@ -60,6 +60,41 @@ ngx_intuit_shared_number(u_char *p, uint64_t generation)
 
 
 ngx_int_t
+ngx_intuit_shared_generation(const ngx_str_t *value, uint64_t *generation)
+{
+    u_char    *p;
+    size_t     i;
+    uint64_t   n, digit;
+
+    if (value->len < NGX_INTUIT_SHARED_NUMBER_LEN) {
+        return NGX_DECLINED;
+    }
+
+    p = value->data;
+    n = 0;
+
+    for (i = 0; i < NGX_INTUIT_SHARED_NUMBER_LEN; i++) {
+
+        if (p[i] < '0' || p[i] > '9') {
+            return NGX_DECLINED;
+        }
+
+        digit = p[i] - '0';
+
+        if (n > (UINT64_MAX - digit) / 10) {
+            return NGX_DECLINED;
+        }
+
+        n = n * 10 + digit;
+    }
+
+    *generation = n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_intuit_shared_seal(ngx_pool_t *pool, const ngx_intuit_key_t *key,
     const ngx_intuit_shared_t *shared, const ngx_str_t *plain,
     ngx_str_t *value)
@@ -94,41 +129,19 @@ ngx_intuit_shared_open(ngx_pool_t *pool, const ngx_intuit_key_t *keys,
     ngx_uint_t n, ngx_intuit_shared_t *shared, const ngx_str_t *value,
     ngx_str_t *plain)
 {
-    u_char     *p, buf[NGX_INTUIT_SHARED_AAD_LEN];
-    size_t      i;
-    uint64_t    generation, digit;
+    u_char      buf[NGX_INTUIT_SHARED_AAD_LEN];
     ngx_str_t   aad, sealed;
 
-    if (value->len < NGX_INTUIT_SHARED_NUMBER_LEN) {
+    if (ngx_intuit_shared_generation(value, &shared->generation) != NGX_OK) {
         return NGX_DECLINED;
     }
-
-    p = value->data;
-    generation = 0;
-
-    for (i = 0; i < NGX_INTUIT_SHARED_NUMBER_LEN; i++) {
-
-        if (p[i] < '0' || p[i] > '9') {
-            return NGX_DECLINED;
-        }
-
-        digit = p[i] - '0';
-
-        if (generation > (UINT64_MAX - digit) / 10) {
-            return NGX_DECLINED;
-        }
-
-        generation = generation * 10 + digit;
-    }
-
-    shared->generation = generation;
 
     ngx_intuit_shared_aad(buf, shared);
 
     aad.data = buf;
     aad.len = sizeof(buf);
 
-    sealed.data = p + NGX_INTUIT_SHARED_NUMBER_LEN;
+    sealed.data = value->data + NGX_INTUIT_SHARED_NUMBER_LEN;
     sealed.len = value->len - NGX_INTUIT_SHARED_NUMBER_LEN;
 
     return ngx_intuit_open(pool, keys, n, &aad, &sealed, plain);

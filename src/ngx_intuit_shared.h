@@ -46,6 +46,10 @@ ngx_int_t ngx_intuit_shared_name(ngx_pool_t *pool, const ngx_str_t *prefix,
 /* Writes the generation as it stands in front; returns the end. */
 u_char *ngx_intuit_shared_number(u_char *p, uint64_t generation);
 
+/* Reads it.  NGX_OK, or NGX_DECLINED: there is none. */
+ngx_int_t ngx_intuit_shared_generation(const ngx_str_t *value,
+    uint64_t *generation);
+
 /* As ngx_intuit_seal() and ngx_intuit_open(); opening sets the generation. */
 ngx_int_t ngx_intuit_shared_seal(ngx_pool_t *pool, const ngx_intuit_key_t *key,
     const ngx_intuit_shared_t *shared, const ngx_str_t *plain,

@@ -31,6 +31,7 @@ static void
 test_seal(uint64_t generation)
 {
     size_t                i;
+    uint64_t              n;
     ngx_str_t             text, value, plain;
     ngx_uint_t            opened;
     ngx_intuit_shared_t   s;
@@ -79,6 +80,13 @@ test_seal(uint64_t generation)
     }
 
     ok(opened == 0, "not with a byte less");
+
+    ok(ngx_intuit_shared_generation(&value, &n) == NGX_OK && n == generation,
+       "the generation, without a key");
+
+    value.len = NGX_INTUIT_SHARED_NUMBER_LEN - 1;
+    ok(ngx_intuit_shared_generation(&value, &n) == NGX_DECLINED,
+       "... and not of a part of it");
 }
 
 
