@@ -108,7 +108,7 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 {
     time_t                        now;
     uint64_t                      generation;
-    ngx_uint_t                    i, current, spare;
+    ngx_uint_t                    i, current, spare, arrived;
     ngx_http_intuit_id_t          own;
     ngx_intuit_connection_t       c;
     ngx_http_intuit_provider_t  **provider;
@@ -136,8 +136,10 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
 
         current = ngx_http_intuit_keepalive_due(provider[i], &c.current, now);
         spare = ngx_http_intuit_keepalive_due(provider[i], &c.spare, now);
+        arrived = (provider[i]->redis && provider[i]->fetch_conf
+                   && c.arrived.access_token.len);
 
-        if (!current && !spare) {
+        if (!current && !spare && !arrived) {
             continue;
         }
 
@@ -148,6 +150,15 @@ ngx_http_intuit_keepalive_look(ngx_http_intuit_main_conf_t *imcf,
             || ngx_memcmp(own.data, id->data, NGX_HTTP_INTUIT_ID_LEN) != 0)
         {
             continue;
+        }
+
+        if (arrived) {
+
+            /* unless its owner is alive: before another host's turn */
+
+            (void) ngx_http_intuit_refresh_start(provider[i], id, generation,
+                                                 0);
+            return;
         }
 
         if (ngx_http_intuit_refresh_after(provider[i], &c, now) == 0

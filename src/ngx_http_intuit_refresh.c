@@ -237,12 +237,24 @@ failed:
 static ngx_int_t
 ngx_http_intuit_refresh_lock(ngx_http_intuit_job_t *job)
 {
+    uint64_t                        generation;
+    ngx_intuit_connection_t         c;
     ngx_http_intuit_refresh_ctx_t  *ctx;
 
     ctx = job->data;
 
     ctx->save.id = ctx->id;
     ctx->save.next = ngx_http_intuit_refresh_load;
+
+    /* what has arrived is written before another host asks for it once more */
+
+    ctx->save.unleased = (job->provider->redis
+                          && ngx_http_intuit_connection_load(
+                                             job->provider->store, &ctx->id,
+                                             job->pool, &c, &generation)
+                          == NGX_OK
+                          && generation == ctx->generation
+                          && c.arrived.access_token.len);
 
     return ngx_http_intuit_save_begin(job, &ctx->save, ctx->generation);
 }

@@ -1,5 +1,5 @@
 /*
- * Tokens between their arrival and their file.
+ * Tokens between their arrival and their file, or the store that hosts share.
  *
  * A disk may take seconds, and a worker may be killed meanwhile; what it has
  * received nobody else has.  So the tokens are noted in the store at once,
@@ -22,7 +22,9 @@ ngx_http_intuit_refresh_note(ngx_http_intuit_job_t *job)
 
     ctx = job->data;
 
-    if (job->provider->state_path == NULL || ctx->noted) {
+    if ((job->provider->state_path == NULL && job->provider->redis == NULL)
+        || ctx->noted)
+    {
         return;
     }
 

@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_intuit_save_lock(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_lease(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_leased(ngx_http_intuit_job_t *job);
+static ngx_uint_t ngx_http_intuit_save_overtaken(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_try(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_written(ngx_http_intuit_job_t *job);
 static ngx_int_t ngx_http_intuit_save_share(ngx_http_intuit_job_t *job);
@@ -87,6 +88,11 @@ ngx_http_intuit_save_locked(ngx_http_intuit_job_t *job)
 
     ngx_intuit_point("file-locked");
 
+    if (rc == NGX_DECLINED && job->provider->redis) {
+        /* who wrote the file may not have come to that */
+        ngx_http_intuit_share_push(job->provider, &save->id, 0);
+    }
+
     /* a failed disk is no reason to let a connection end */
 
     return ngx_http_intuit_save_lease(job);
@@ -102,7 +108,7 @@ ngx_http_intuit_save_lease(ngx_http_intuit_job_t *job)
 
     save = job->save;
 
-    if (job->provider->redis == NULL) {
+    if (job->provider->redis == NULL || save->unleased) {
         job->step = save->next;
         return NGX_OK;
     }
@@ -124,6 +130,13 @@ ngx_http_intuit_save_leased(ngx_http_intuit_job_t *job)
     rc = ngx_http_intuit_share_leased(job, &save->id);
 
     if (rc == NGX_BUSY) {
+
+        if (ngx_http_intuit_save_overtaken(job)) {
+            ngx_str_null(&save->owner);
+            job->step = save->next;
+            return NGX_OK;
+        }
+
         job->step = ngx_http_intuit_save_lease;
         return ngx_http_intuit_job_wait_for(job,
                                             NGX_HTTP_INTUIT_SAVE_LEASE_POLL);
@@ -138,6 +151,24 @@ ngx_http_intuit_save_leased(ngx_http_intuit_job_t *job)
     job->step = save->next;
 
     return NGX_OK;
+}
+
+
+/* 1: somebody else has done it, and may have been killed with the lease */
+
+static ngx_uint_t
+ngx_http_intuit_save_overtaken(ngx_http_intuit_job_t *job)
+{
+    ngx_http_intuit_save_t    *save;
+    ngx_http_intuit_synced_t   synced;
+
+    save = job->save;
+
+    return save->generation != 0
+           && ngx_http_intuit_connection_synced(job->provider->store,
+                                                &save->id, &synced)
+              == NGX_OK
+           && synced.generation != save->generation;
 }
 
 

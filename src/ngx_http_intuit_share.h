@@ -116,7 +116,8 @@ ngx_int_t ngx_http_intuit_share_remove(ngx_http_intuit_job_t *job);
  * Asks for the lease of a connection, for *owner (made if it is empty), and
  * for what the store has of it.  Then, in the next step:
  * NGX_OK: it is held, and the zone has the newest; NGX_BUSY: it is somebody
- * else's; NGX_ERROR: the store cannot be asked.
+ * else's, and the zone has what that has brought, if it has; NGX_ERROR: the
+ * store cannot be asked.
  */
 ngx_int_t ngx_http_intuit_share_lease(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id, ngx_str_t *owner);

@@ -53,11 +53,19 @@ static ngx_int_t ngx_http_intuit_share_take(ngx_http_intuit_job_t *job,
 static ngx_queue_t  ngx_http_intuit_share_pushes;
 
 
-/* who has it already, because an answer was lost, gets it */
+/*
+ * Who has it already, because an answer was lost, gets it.  Who does not get it
+ * may have to wait for its end for nothing: a connection that is newer than
+ * ARGV[3] is handed out all the same, in an array.
+ */
 
 static ngx_str_t  ngx_http_intuit_share_lease_script = ngx_string(
     "local o=redis.call('GET',KEYS[1]) "
-    "if o and o~=ARGV[1] then return false end "
+    "if o and o~=ARGV[1] then "
+        "local v=redis.call('GET',KEYS[2]) "
+        "if v and string.sub(v,1,20)>ARGV[3] then return {v} end "
+        "return false "
+    "end "
     "redis.call('SET',KEYS[1],ARGV[1],'PX',ARGV[2]) "
     "return redis.call('GET',KEYS[2]) or ''"
 );
@@ -195,13 +203,18 @@ ngx_int_t
 ngx_http_intuit_share_lease(ngx_http_intuit_job_t *job,
     const ngx_http_intuit_id_t *id, ngx_str_t *owner)
 {
-    u_char      number[NGX_INT_T_LEN];
-    ngx_str_t   args[3];
-    ngx_msec_t  msec;
+    u_char                     number[NGX_INT_T_LEN];
+    u_char                     shared[NGX_INTUIT_SHARED_NUMBER_LEN];
+    ngx_str_t                  args[4];
+    ngx_msec_t                 msec;
+    ngx_http_intuit_synced_t   synced;
 
     if (ngx_http_intuit_share_owner(job->pool, owner) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    (void) ngx_http_intuit_connection_synced(job->provider->store, id,
+                                             &synced);
 
     /* for as long as it can take to refresh, and to write that twice */
 
@@ -211,7 +224,9 @@ ngx_http_intuit_share_lease(ngx_http_intuit_job_t *job,
     args[0] = *owner;
     args[1].data = number;
     args[1].len = ngx_sprintf(number, "%M", msec) - number;
-    ngx_str_null(&args[2]);
+    args[2].data = shared;
+    args[2].len = ngx_intuit_shared_number(shared, synced.shared) - shared;
+    ngx_str_null(&args[3]);
 
     return ngx_http_intuit_share_eval(job, &ngx_http_intuit_share_lease_script,
                                       "lc", id, args);
@@ -254,7 +269,14 @@ ngx_http_intuit_share_leased(ngx_http_intuit_job_t *job,
         return NGX_ERROR;
     }
 
-    if (job->ask->answer.value.type == NGX_INTUIT_RESP_NIL) {
+    if (job->ask->answer.value.type == NGX_INTUIT_RESP_NIL
+        || job->ask->answer.value.type == NGX_INTUIT_RESP_ARRAY)
+    {
+        if (job->ask->answer.nitems == 1) {
+            (void) ngx_http_intuit_share_adopt(job, id,
+                                           &job->ask->answer.items[0].text);
+        }
+
         ngx_http_intuit_redis_forget(job);
         return NGX_BUSY;
     }

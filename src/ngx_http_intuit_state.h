@@ -93,6 +93,8 @@ struct ngx_http_intuit_save_s {
     ngx_http_intuit_step_pt      next;       /* when it has ended, with rc */
     ngx_int_t                    rc;         /* NGX_OK, or as the store says */
     ngx_uint_t                   unwritten;  /* in no file yet */
+    ngx_uint_t                   unleased;   /* among hosts: Intuit is not to
+                                              * be asked */
 
     /* private */
     ngx_http_intuit_state_op_t  *lock;
