@@ -439,11 +439,21 @@ ngx_http_intuit_view_t *
 ngx_http_intuit_view_create(ngx_http_request_t *r,
     ngx_http_intuit_provider_t *provider)
 {
+    ngx_http_intuit_ctx_t   *ctx;
     ngx_http_intuit_view_t  *view;
 
-    view = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_view_t));
-    if (view == NULL) {
+    ctx = ngx_http_intuit_get_ctx(r, 1);
+    if (ctx == NULL) {
         return NULL;
+    }
+
+    view = &ctx->first;
+
+    if (view->provider) {
+        view = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_view_t));
+        if (view == NULL) {
+            return NULL;
+        }
     }
 
     view->provider = provider;
@@ -615,11 +625,12 @@ ngx_int_t
 ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
     const ngx_http_intuit_provider_t *provider, const ngx_str_t *realm)
 {
+    ngx_int_t         rc;
     ngx_intuit_tag_t  tag;
 
-    if (ngx_intuit_memo_get(provider->connection_ids, realm, &tag, id->data)
-        == NGX_OK)
-    {
+    rc = ngx_intuit_memo_get(provider->connection_ids, realm, &tag, id->data);
+
+    if (rc == NGX_OK) {
         return NGX_OK;
     }
 
@@ -629,7 +640,9 @@ ngx_http_intuit_connection_id(ngx_http_intuit_id_t *id,
         return NGX_ERROR;
     }
 
-    ngx_intuit_memo_put(provider->connection_ids, &tag, id->data);
+    if (rc == NGX_DECLINED) {
+        ngx_intuit_memo_put(provider->connection_ids, &tag, id->data);
+    }
 
     return NGX_OK;
 }
@@ -727,48 +740,4 @@ ngx_http_intuit_prefetch(ngx_http_request_t *r)
            || ngx_http_intuit_header_in(r, "purpose")
            || ngx_http_intuit_header_in(r, "x-moz")
            || ngx_http_intuit_header_in(r, "x-purpose");
-}
-
-
-ngx_str_t *
-ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower)
-{
-    size_t            len;
-    ngx_str_t        *found;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  several = ngx_null_string;
-
-    found = NULL;
-    len = ngx_strlen(lower);
-
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) lower, len) == 0)
-        {
-            if (found) {
-                return &several;
-            }
-
-            found = &h[i].value;
-        }
-    }
-
-    return found;
 }

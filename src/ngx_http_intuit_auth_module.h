@@ -298,6 +298,12 @@ typedef struct {
     ngx_intuit_json_t           *claims;       /* parsed on first use */
 } ngx_http_intuit_view_t;
 
+/* a session that was read from what hosts share */
+typedef struct {
+    ngx_http_intuit_provider_t  *provider;     /* NULL: free */
+    ngx_http_intuit_id_t         id;
+} ngx_http_intuit_shared_t;
+
 /* a request's slot in its company's quota */
 typedef struct {
     ngx_http_intuit_quota_t      quota;
@@ -337,6 +343,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_http_intuit_view_t      *auth;         /* of auth_intuit, and of */
     ngx_http_intuit_view_t      *api;          /* intuit_proxy, maybe the same;
                                                 * NULL: not looked up yet */
+    ngx_http_intuit_view_t       first;        /* that was needed of these */
     ngx_http_intuit_endpoint_t  *endpoint;     /* one of our own URIs */
     ngx_str_t                    args;         /* before it was overwritten */
     ngx_http_intuit_cookies_t    cookies;      /* before they were cleaned */
@@ -350,12 +357,10 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    api_host;     /* what it says to whom */
     ngx_str_t                    request_id;   /* that we have added there */
 
-    ngx_http_intuit_limit_t      limit;
+    ngx_http_intuit_limit_t     *limit;        /* NULL: none was asked for */
 
     /* what is shared with other hosts (ngx_http_intuit_share.c) */
-    ngx_http_intuit_provider_t  *shared[NGX_HTTP_INTUIT_SHARED_MAX];
-                                               /* whose session was read */
-    ngx_http_intuit_id_t         shared_ids[NGX_HTTP_INTUIT_SHARED_MAX];
+    ngx_http_intuit_shared_t    *shared;       /* ..._SHARED_MAX; NULL: none */
     ngx_http_intuit_id_t         share_id;     /* waited for */
     ngx_uint_t                   share_what;
     ngx_int_t                    share_rc;
@@ -470,9 +475,22 @@ ngx_uint_t ngx_http_intuit_navigation(ngx_http_request_t *r);
 /* 1: the browser asks ahead of its user. */
 ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
+
+/* -- ngx_http_intuit_header.c ------------------------------------------ */
+
+/* The last line of that lower-case name (RFC 9110, 5.1) and how many there
+ * are; NULL: none.  One that is not sent, or of whose header only a half could
+ * be kept, has no hash, and is none. */
+ngx_table_elt_t *ngx_http_intuit_header(ngx_list_t *headers, const char *lower,
+    ngx_uint_t *n);
+
 /* The value of a request header by its lower-case name, NULL: absent.  Of one
  * that is there more than once no value is believed: it is empty. */
 ngx_str_t *ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower);
+
+/* Adds a response header; name is a literal, value lives as long as r. */
+ngx_int_t ngx_http_intuit_add_header(ngx_http_request_t *r, const char *name,
+    const ngx_str_t *value);
 
 
 /* -- flows -------------------------------------------------------------- */

@@ -142,9 +142,9 @@ ngx_http_intuit_header_filter(ngx_http_request_t *r)
             i = 0;
         }
 
-        if (h[i].hash
+        if (h[i].key.len == sizeof("Set-Cookie") - 1
+            && h[i].hash
             && !ngx_http_intuit_cookie_set_here(&h[i])
-            && h[i].key.len == sizeof("Set-Cookie") - 1
             && ngx_strncasecmp(h[i].key.data, (u_char *) "Set-Cookie",
                                sizeof("Set-Cookie") - 1)
                == 0

@@ -240,25 +240,16 @@ ngx_http_intuit_fault_note(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 static void
 ngx_http_intuit_fault_tid(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_uint_t        n;
     ngx_table_elt_t  *h;
 
     ngx_str_null(&ctx->tid);
 
-    for (part = &r->upstream->headers_in.headers.part;
-         part;
-         part = part->next)
-    {
-        h = part->elts;
+    h = ngx_http_intuit_header(&r->upstream->headers_in.headers, "intuit-tid",
+                               &n);
 
-        for (i = 0; i < part->nelts; i++) {
-            /* for want of memory a line may be half there */
-
-            if (h[i].hash && ngx_intuit_header_is(&h[i].key, "intuit-tid")) {
-                ngx_intuit_log_safe(r->pool, &h[i].value, 64, &ctx->tid);
-            }
-        }
+    if (h) {
+        ngx_intuit_log_safe(r->pool, &h->value, 64, &ctx->tid);
     }
 }
 

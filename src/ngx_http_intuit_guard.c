@@ -48,32 +48,11 @@ ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 static ngx_uint_t
 ngx_http_intuit_guard_forwarded(ngx_http_request_t *r)
 {
-    ngx_uint_t        i, k;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    static const char  *names[] = {
-        "x-forwarded-for", "x-real-ip", "forwarded", "via", NULL
-    };
-
-    if (r->http_connection->addr_conf->proxy_protocol) {
-        return 1;
-    }
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            for (k = 0; names[k]; k++) {
-                if (ngx_intuit_header_is(&h[i].key, names[k])) {
-                    return 1;
-                }
-            }
-        }
-    }
-
-    return 0;
+    return r->http_connection->addr_conf->proxy_protocol
+           || ngx_http_intuit_header_in(r, "x-forwarded-for")
+           || ngx_http_intuit_header_in(r, "x-real-ip")
+           || ngx_http_intuit_header_in(r, "forwarded")
+           || ngx_http_intuit_header_in(r, "via");
 }
 
 

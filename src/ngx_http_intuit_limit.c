@@ -24,6 +24,8 @@
 #define NGX_HTTP_INTUIT_LIMIT_HOLD_MAX  300  /* ... if Intuit asks for more */
 
 
+static ngx_int_t ngx_http_intuit_limit_create(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx);
 static ngx_uint_t ngx_http_intuit_limit_batch(ngx_http_request_t *r);
 static void ngx_http_intuit_limit_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
@@ -40,8 +42,8 @@ static ngx_int_t ngx_http_intuit_limit_crowded(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx);
 static ngx_int_t ngx_http_intuit_limit_refuse(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_uint_t dry_run);
-static ngx_int_t ngx_http_intuit_limit_end(ngx_http_request_t *r,
-    ngx_int_t rc);
+static ngx_int_t ngx_http_intuit_limit_fail(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_error_e error);
 static ngx_int_t ngx_http_intuit_limit_filter(ngx_http_request_t *r);
 #if (NGX_HTTP_CACHE)
 static void ngx_http_intuit_limit_unspent(ngx_http_request_t *r);
@@ -105,9 +107,13 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
         return NULL;
     }
 
-    quota = &ctx->limit.quota;
+    if (ngx_http_intuit_limit_create(r, ctx) != NGX_OK) {
+        return NULL;
+    }
 
-    if (!ctx->limit.waiting) {
+    quota = &ctx->limit->quota;
+
+    if (!ctx->limit->waiting) {
         ngx_http_intuit_limit_release(ctx);
 
         if (ngx_http_intuit_cross_site(r)) {
@@ -133,15 +139,28 @@ ngx_http_intuit_limit_ask(ngx_http_request_t *r,
 
         quota->shared = (provider->redis != NULL);
 
-                ctx->limit.provider = provider;
+        ctx->limit->provider = provider;
     }
 
     quota->now = ngx_current_msec;
     quota->time = ngx_time();
 
-    ctx->limit.waiting = 0;
+    ctx->limit->waiting = 0;
 
     return quota;
+}
+
+
+/* few requests have one, and its room would make each other's context twice */
+
+static ngx_int_t
+ngx_http_intuit_limit_create(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
+{
+    if (ctx->limit == NULL) {
+        ctx->limit = ngx_pcalloc(r->pool, sizeof(ngx_http_intuit_limit_t));
+    }
+
+    return ctx->limit ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -239,14 +258,18 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         return NGX_OK;
     }
 
-    quota = &ctx->limit.quota;
+    if (ngx_http_intuit_limit_create(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    quota = &ctx->limit->quota;
     dry_run = (ilcf->limit->mode == NGX_HTTP_INTUIT_LIMIT_DRY_RUN);
 
     rc = NGX_OK;
 
     if (quota->limits == NULL
         || quota->rc == NGX_DECLINED
-        || ctx->limit.waiting)
+        || ctx->limit->waiting)
     {
         rc = ngx_http_intuit_limit_reserve(r, ctx);
 
@@ -273,8 +296,8 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     default: /* NGX_OK */
 
-        if (ctx->limit.status == NULL) {
-            ctx->limit.status = "PASSED";
+        if (ctx->limit->status == NULL) {
+            ctx->limit->status = "PASSED";
         }
     }
 
@@ -284,14 +307,14 @@ ngx_http_intuit_limit(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 
     /* a slot is for one request: a replay needs another */
 
-    ctx->limit.taken = quota->state;
+    ctx->limit->taken = quota->state;
 
     quota->state = NGX_HTTP_INTUIT_QUOTA_NONE;
     quota->rc = NGX_DECLINED;
 
-    ctx->limit.slot.turn = 0;
-    ctx->limit.sent = 1;
-    ctx->limit.states = r->upstream_states ? r->upstream_states->nelts : 0;
+    ctx->limit->slot.turn = 0;
+    ctx->limit->sent = 1;
+    ctx->limit->states = r->upstream_states ? r->upstream_states->nelts : 0;
 
     return NGX_OK;
 }
@@ -310,12 +333,12 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
     ngx_http_intuit_id_t      id;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = &ctx->limit.quota;
+    quota = &ctx->limit->quota;
 
     /* what was given for this request is not asked for anew */
 
-    if (ctx->limit.waiting
-        || (!ctx->limit.slot.answered && ctx->limit.slot.turn == 0
+    if (ctx->limit->waiting
+        || (!ctx->limit->slot.answered && ctx->limit->slot.turn == 0
             && quota->state == NGX_HTTP_INTUIT_QUOTA_NONE))
     {
         quota = ngx_http_intuit_limit_ask(r, ctx->api->provider, 0);
@@ -338,7 +361,7 @@ ngx_http_intuit_limit_reserve(ngx_http_request_t *r,
         return ngx_http_intuit_limit_share(r, ctx, &id);
     }
 
-    (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, &id,
+    (void) ngx_http_intuit_quota_reserve(ctx->limit->provider->store, &id,
                                          realm, quota);
 
     return NGX_OK;
@@ -355,14 +378,14 @@ ngx_http_intuit_limit_share(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_quota_t        *quota;
     ngx_http_intuit_quota_share_t   share;
 
-    quota = &ctx->limit.quota;
+    quota = &ctx->limit->quota;
     quota->rc = NGX_DECLINED;
 
-    if (ctx->limit.slot.answered) {
+    if (ctx->limit->slot.answered) {
         ngx_http_intuit_limit_answer(ctx, id);
 
     } else if (quota->state == NGX_HTTP_INTUIT_QUOTA_SLOT) {
-        (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, id,
+        (void) ngx_http_intuit_quota_reserve(ctx->limit->provider->store, id,
                             &ctx->api->loaded.connection.realm, quota);
     }
 
@@ -370,7 +393,7 @@ ngx_http_intuit_limit_share(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return NGX_OK;
     }
 
-    rc = ngx_http_intuit_quota_share(ctx->limit.provider->store, id,
+    rc = ngx_http_intuit_quota_share(ctx->limit->provider->store, id,
                                      &ctx->api->loaded.connection.realm,
                                      quota, &share);
     if (rc != NGX_OK) {
@@ -381,7 +404,7 @@ ngx_http_intuit_limit_share(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
         return ngx_http_intuit_limit_crowded(r, ctx);
     }
 
-    ctx->limit.waiting = 1;
+    ctx->limit->waiting = 1;
     ctx->stale = 1;
 
     return NGX_AGAIN;
@@ -398,11 +421,11 @@ ngx_http_intuit_limit_answer(ngx_http_intuit_ctx_t *ctx,
     ngx_msec_t                waited;
     ngx_http_intuit_quota_t  *quota;
 
-    quota = &ctx->limit.quota;
-    rc = ctx->limit.slot.answer;
+    quota = &ctx->limit->quota;
+    rc = ctx->limit->slot.answer;
 
-    ctx->limit.slot.answered = 0;
-    ctx->limit.waiting = 0;
+    ctx->limit->slot.answered = 0;
+    ctx->limit->waiting = 0;
 
     if (rc == NGX_ERROR) {
         ngx_http_intuit_limit_part(ctx, id);
@@ -411,12 +434,12 @@ ngx_http_intuit_limit_answer(ngx_http_intuit_ctx_t *ctx,
 
     if (rc == NGX_DONE) {
         /* it had one, which may be void by now */
-        (void) ngx_http_intuit_quota_reserve(ctx->limit.provider->store, id,
+        (void) ngx_http_intuit_quota_reserve(ctx->limit->provider->store, id,
                             &ctx->api->loaded.connection.realm, quota);
         return;
     }
 
-    quota->wait = ctx->limit.slot.wait;
+    quota->wait = ctx->limit->slot.wait;
 
     if (rc == NGX_DECLINED) {
         /* a batch, for which only its turn among them is known yet */
@@ -434,9 +457,9 @@ ngx_http_intuit_limit_answer(ngx_http_intuit_ctx_t *ctx,
         ngx_http_intuit_slice_return(ctx);
     }
 
-    ctx->limit.slot.turn = 0;
+    ctx->limit->slot.turn = 0;
 
-    (void) ngx_http_intuit_quota_given(ctx->limit.provider->store, quota,
+    (void) ngx_http_intuit_quota_given(ctx->limit->provider->store, quota,
                                        rc);
 }
 
@@ -453,12 +476,12 @@ ngx_http_intuit_limit_part(ngx_http_intuit_ctx_t *ctx,
     ngx_http_intuit_limits_t       *part;
     ngx_http_intuit_quota_share_t   share;
 
-    quota = &ctx->limit.quota;
-    part = &ctx->limit.part;
-    store = ctx->limit.provider->store;
+    quota = &ctx->limit->quota;
+    part = &ctx->limit->part;
+    store = ctx->limit->provider->store;
     realm = &ctx->api->loaded.connection.realm;
 
-    ctx->limit.slot.turn = 0;
+    ctx->limit->slot.turn = 0;
 
     if (ngx_http_intuit_quota_share(store, id, realm, quota, &share)
         != NGX_OK)
@@ -487,9 +510,9 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 {
     ngx_msec_t  wait;
 
-    wait = ctx->limit.quota.wait;
+    wait = ctx->limit->quota.wait;
 
-    if (ctx->limit.status == NULL) {
+    if (ctx->limit->status == NULL) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "intuit delaying request%s, wait: %M ms, realm \"%V\"",
                       dry_run ? ", dry run" : "", wait,
@@ -497,16 +520,16 @@ ngx_http_intuit_limit_delay(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     }
 
     if (dry_run) {
-        ctx->limit.status = "DELAYED_DRY_RUN";
+        ctx->limit->status = "DELAYED_DRY_RUN";
         return NGX_OK;
     }
 
-    ctx->limit.status = "DELAYED";
+    ctx->limit->status = "DELAYED";
 
     if (ngx_http_intuit_park_for(r, ctx, wait, ngx_http_core_run_phases)
         == NGX_OK)
     {
-        ctx->limit.waiting = 1;
+        ctx->limit->waiting = 1;
         ctx->stale = 1;
         return NGX_AGAIN;
     }
@@ -519,14 +542,9 @@ static ngx_int_t
 ngx_http_intuit_limit_crowded(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_int_t  rc;
-
     ngx_http_intuit_limit_release(ctx);
 
-    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_BUSY,
-                              NULL);
-
-    return ngx_http_intuit_limit_end(r, rc);
+    return ngx_http_intuit_limit_fail(r, ctx, NGX_HTTP_INTUIT_E_BUSY);
 }
 
 
@@ -534,10 +552,9 @@ static ngx_int_t
 ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_uint_t dry_run)
 {
-    ngx_int_t   rc;
     ngx_msec_t  wait;
 
-    wait = ctx->limit.quota.wait;
+    wait = ctx->limit->quota.wait;
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "intuit limiting requests%s, next slot in %M ms, "
@@ -545,25 +562,24 @@ ngx_http_intuit_limit_refuse(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
                   &ctx->api->loaded.connection.realm);
 
     if (dry_run) {
-        ctx->limit.status = "REJECTED_DRY_RUN";
+        ctx->limit->status = "REJECTED_DRY_RUN";
         return NGX_OK;
     }
 
-    ctx->limit.status = "REJECTED";
+    ctx->limit->status = "REJECTED";
 
     ctx->retry_after = wait / 1000 + 1;
 
-    rc = ngx_http_intuit_fail(r, ctx->api->provider, NGX_HTTP_INTUIT_E_QUOTA,
-                              NULL);
-
-    return ngx_http_intuit_limit_end(r, rc);
+    return ngx_http_intuit_limit_fail(r, ctx, NGX_HTTP_INTUIT_E_QUOTA);
 }
 
 
 static ngx_int_t
-ngx_http_intuit_limit_end(ngx_http_request_t *r, ngx_int_t rc)
+ngx_http_intuit_limit_fail(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
+    ngx_http_intuit_error_e error)
 {
-    ngx_http_finalize_request(r, rc);
+    ngx_http_finalize_request(r, ngx_http_intuit_fail(r, ctx->api->provider,
+                                                      error, NULL));
 
     return NGX_DONE;
 }
@@ -574,11 +590,15 @@ ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx)
 {
     ngx_http_intuit_quota_t  *quota;
 
-    quota = &ctx->limit.quota;
+    if (ctx->limit == NULL) {
+        return;
+    }
 
-    if (ctx->limit.slot.turn
-        || (ctx->limit.slot.there
-            && (ctx->limit.slot.answered
+    quota = &ctx->limit->quota;
+
+    if (ctx->limit->slot.turn
+        || (ctx->limit->slot.there
+            && (ctx->limit->slot.answered
                 || (quota->shared
                     && quota->state != NGX_HTTP_INTUIT_QUOTA_NONE))))
     {
@@ -586,14 +606,14 @@ ngx_http_intuit_limit_release(ngx_http_intuit_ctx_t *ctx)
     }
 
     if (quota->state != NGX_HTTP_INTUIT_QUOTA_NONE) {
-        ngx_http_intuit_quota_release(ctx->limit.provider->store, quota);
+        ngx_http_intuit_quota_release(ctx->limit->provider->store, quota);
     }
 
     quota->rc = NGX_DECLINED;
 
-    ctx->limit.slot.answered = 0;
-    ctx->limit.slot.turn = 0;
-    ctx->limit.slot.there = 0;
+    ctx->limit->slot.answered = 0;
+    ctx->limit->slot.turn = 0;
+    ctx->limit->slot.there = 0;
 }
 
 
@@ -635,7 +655,7 @@ ngx_http_intuit_limit_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
-    if (ctx && ctx->limit.sent
+    if (ctx && ctx->limit && ctx->limit->sent
         && ngx_http_intuit_limit_held(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -657,15 +677,16 @@ ngx_http_intuit_limit_unspent(ngx_http_request_t *r)
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
     if (ctx == NULL
-        || !ctx->limit.sent
+        || ctx->limit == NULL
+        || !ctx->limit->sent
         || (r->upstream->cache_status != NGX_HTTP_CACHE_HIT
             && r->upstream->cache_status != NGX_HTTP_CACHE_UPDATING))
     {
         return;
     }
 
-    ctx->limit.sent = 0;
-    ctx->limit.quota.state = ctx->limit.taken;
+    ctx->limit->sent = 0;
+    ctx->limit->quota.state = ctx->limit->taken;
 
     ngx_http_intuit_limit_release(ctx);
 }
@@ -678,36 +699,24 @@ ngx_http_intuit_limit_unspent(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_intuit_limit_held(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 {
-    ngx_int_t         seconds;
     ngx_str_t         value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_uint_t        n;
     ngx_table_elt_t  *h;
 
-    seconds = NGX_ERROR;
+    h = ngx_http_intuit_header(&r->headers_out.headers, "retry-after", &n);
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
+    if (h) {
+        value = h->value;
 
-        h = part->elts;
+    } else {
+        ngx_str_set(&value, "60");
 
-        for (i = 0; i < part->nelts; i++) {
-
-            if (h[i].hash && ngx_intuit_header_is(&h[i].key, "retry-after")) {
-                seconds = ngx_atoi(h[i].value.data, h[i].value.len);
-                goto found;
-            }
+        if (ngx_http_intuit_add_header(r, "Retry-After", &value) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
-    ngx_str_set(&value, "60");
-
-    if (ngx_http_intuit_add_header(r, "Retry-After", &value) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-found:
-
-    ngx_http_intuit_limit_hold(r, ctx, seconds);
+    ngx_http_intuit_limit_hold(r, ctx, ngx_atoi(value.data, value.len));
 
     return NGX_OK;
 }
@@ -738,13 +747,16 @@ ngx_http_intuit_limit_leave(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
     ngx_uint_t                  i;
     ngx_http_upstream_state_t  *state;
 
-    if (!ctx->limit.sent || r->upstream_states == NULL) {
+    if (ctx->limit == NULL
+        || !ctx->limit->sent
+        || r->upstream_states == NULL)
+    {
         return;
     }
 
     state = r->upstream_states->elts;
 
-    for (i = ctx->limit.states; i < r->upstream_states->nelts; i++) {
+    for (i = ctx->limit->states; i < r->upstream_states->nelts; i++) {
 
         if (state[i].status == NGX_HTTP_TOO_MANY_REQUESTS) {
             ngx_http_intuit_limit_hold(r, ctx, NGX_ERROR);
@@ -752,7 +764,7 @@ ngx_http_intuit_limit_leave(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
         }
     }
 
-    ctx->limit.sent = 0;
+    ctx->limit->sent = 0;
 }
 
 
@@ -760,7 +772,7 @@ static void
 ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     ngx_int_t seconds)
 {
-    ctx->limit.sent = 0;
+    ctx->limit->sent = 0;
 
     if (seconds == NGX_ERROR) {
         seconds = NGX_HTTP_INTUIT_LIMIT_HOLD;
@@ -769,13 +781,13 @@ ngx_http_intuit_limit_hold(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
     seconds = ngx_max(seconds, 1);
     seconds = ngx_min(seconds, NGX_HTTP_INTUIT_LIMIT_HOLD_MAX);
 
-    if (ctx->limit.provider->redis) {
-        ngx_http_intuit_slice_hold(ctx->limit.provider, &ctx->limit.quota.id,
+    if (ctx->limit->provider->redis) {
+        ngx_http_intuit_slice_hold(ctx->limit->provider, &ctx->limit->quota.id,
                                    seconds * 1000);
     }
 
-    if (ngx_http_intuit_quota_hold(ctx->limit.provider->store,
-                                   &ctx->limit.quota.id, ngx_current_msec,
+    if (ngx_http_intuit_quota_hold(ctx->limit->provider->store,
+                                   &ctx->limit->quota.id, ngx_current_msec,
                                    seconds * 1000)
         == NGX_OK)
     {

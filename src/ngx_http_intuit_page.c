@@ -426,27 +426,6 @@ ngx_http_intuit_page_end(ngx_http_request_t *r, ngx_intuit_text_t *t,
 }
 
 
-ngx_int_t
-ngx_http_intuit_add_header(ngx_http_request_t *r, const char *name,
-    const ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-    ngx_http_intuit_header_last(h);
-
-    return NGX_OK;
-}
-
-
 ngx_uint_t
 ngx_http_intuit_wants_html(ngx_http_request_t *r)
 {

@@ -47,10 +47,6 @@ ngx_int_t ngx_http_intuit_page_end(ngx_http_request_t *r,
     ngx_intuit_text_t *t, const char *style, const char *script,
     ngx_str_t *page);
 
-/* Adds a response header; name is a literal, value lives as long as r. */
-ngx_int_t ngx_http_intuit_add_header(ngx_http_request_t *r, const char *name,
-    const ngx_str_t *value);
-
 /* 1: the client takes HTML by name (Accept); otherwise it gets JSON. */
 ngx_uint_t ngx_http_intuit_wants_html(ngx_http_request_t *r);
 

@@ -8,6 +8,9 @@
 
 static ngx_int_t ngx_http_intuit_share_identity(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_provider_t *provider);
+static ngx_int_t ngx_http_intuit_share_remember(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id);
 static ngx_int_t ngx_http_intuit_share_look(ngx_http_request_t *r,
     ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_share_op_t *wanted);
 static ngx_int_t ngx_http_intuit_share_begin(ngx_http_request_t *r,
@@ -101,7 +104,6 @@ ngx_http_intuit_share_identity(ngx_http_request_t *r,
 {
     ngx_int_t                   rc;
     ngx_str_t                   value;
-    ngx_uint_t                  i;
     ngx_http_intuit_share_op_t  wanted;
 
     rc = ngx_http_intuit_cookie_get(r, &provider->cookie_name, &value);
@@ -121,18 +123,36 @@ ngx_http_intuit_share_identity(ngx_http_request_t *r,
 
     rc = ngx_http_intuit_share_look(r, ctx, &wanted);
 
-    if (rc == NGX_OK) {
+    return rc == NGX_OK
+           ? ngx_http_intuit_share_remember(r, ctx, provider, &wanted.id) : rc;
+}
 
-        for (i = 0; i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
-            if (ctx->shared[i] == NULL) {
-                ctx->shared[i] = provider;
-                ctx->shared_ids[i] = wanted.id;
-                break;
-            }
+
+static ngx_int_t
+ngx_http_intuit_share_remember(ngx_http_request_t *r,
+    ngx_http_intuit_ctx_t *ctx, ngx_http_intuit_provider_t *provider,
+    const ngx_http_intuit_id_t *id)
+{
+    ngx_uint_t  i;
+
+    if (ctx->shared == NULL) {
+        ctx->shared = ngx_pcalloc(r->pool, NGX_HTTP_INTUIT_SHARED_MAX
+                                           * sizeof(ngx_http_intuit_shared_t));
+        if (ctx->shared == NULL) {
+            return NGX_ERROR;
         }
     }
 
-    return rc;
+    for (i = 0; i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
+
+        if (ctx->shared[i].provider == NULL) {
+            ctx->shared[i].provider = provider;
+            ctx->shared[i].id = *id;
+            break;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -142,9 +162,9 @@ ngx_http_intuit_share_known(const ngx_http_intuit_ctx_t *ctx,
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
-        if (ctx->shared[i] == provider) {
-            return &ctx->shared_ids[i];
+    for (i = 0; ctx->shared && i < NGX_HTTP_INTUIT_SHARED_MAX; i++) {
+        if (ctx->shared[i].provider == provider) {
+            return &ctx->shared[i].id;
         }
     }
 

@@ -202,11 +202,11 @@ ngx_http_intuit_slice_ask(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx,
 
     slice->share = *share;
 
-    ctx->limit.slot.slice = slice->number;
-    ctx->limit.slot.ticket = NGX_HTTP_INTUIT_SLICE_MAX;
+    ctx->limit->slot.slice = slice->number;
+    ctx->limit->slot.ticket = NGX_HTTP_INTUIT_SLICE_MAX;
 
-    if (ctx->limit.quota.state == NGX_HTTP_INTUIT_QUOTA_NONE) {
-        ctx->limit.slot.ticket = slice->n++;
+    if (ctx->limit->quota.state == NGX_HTTP_INTUIT_QUOTA_NONE) {
+        ctx->limit->slot.ticket = slice->n++;
     }
 
     /* who is not parked after all is as one who has left */
@@ -229,7 +229,7 @@ ngx_http_intuit_slice_join(const ngx_http_intuit_ctx_t *ctx)
     ngx_http_intuit_slice_t        *slice;
     const ngx_http_intuit_quota_t  *quota;
 
-    quota = &ctx->limit.quota;
+    quota = &ctx->limit->quota;
     queue = &ngx_http_intuit_slices;
 
     if (queue->next == NULL) {
@@ -258,11 +258,11 @@ ngx_http_intuit_slice_join(const ngx_http_intuit_ctx_t *ctx)
 
     if (slice != NULL) {
         slice->number = ++ngx_http_intuit_slice_last;
-        slice->provider = ctx->limit.provider;
+        slice->provider = ctx->limit->provider;
         slice->id = quota->id;
         slice->limits = quota->limits;
         slice->batch = quota->batch;
-        slice->turn = ctx->limit.slot.turn;
+        slice->turn = ctx->limit->slot.turn;
 
         ngx_queue_insert_tail(queue, &slice->queue);
     }
@@ -287,7 +287,7 @@ ngx_http_intuit_slice_ready(ngx_http_intuit_ctx_t *ctx)
     {
         slice = ngx_queue_data(q, ngx_http_intuit_slice_t, queue);
 
-        if (slice->number == ctx->limit.slot.slice) {
+        if (slice->number == ctx->limit->slot.slice) {
             break;
         }
 
@@ -298,40 +298,40 @@ ngx_http_intuit_slice_ready(ngx_http_intuit_ctx_t *ctx)
         return 0;
     }
 
-    ctx->limit.slot.answered = 1;
-    ctx->limit.slot.there = 0;
-    ctx->limit.slot.answer = (slice == NULL) ? NGX_ERROR : slice->rc;
+    ctx->limit->slot.answered = 1;
+    ctx->limit->slot.there = 0;
+    ctx->limit->slot.answer = (slice == NULL) ? NGX_ERROR : slice->rc;
 
-    if (ctx->limit.slot.answer != NGX_OK) {
+    if (ctx->limit->slot.answer != NGX_OK) {
         return 1;
     }
 
-    ticket = ctx->limit.slot.ticket;
+    ticket = ctx->limit->slot.ticket;
 
     if (ticket == NGX_HTTP_INTUIT_SLICE_MAX) {
-        ctx->limit.slot.answer = NGX_DONE;
+        ctx->limit->slot.answer = NGX_DONE;
         return 1;
     }
 
     if (ticket >= slice->given) {
-        ctx->limit.slot.answer = NGX_BUSY;
-        ctx->limit.slot.wait = slice->busy;
+        ctx->limit->slot.answer = NGX_BUSY;
+        ctx->limit->slot.wait = slice->busy;
         return 1;
     }
 
     slice->picked |= (ngx_uint_t) 1 << ticket;
 
-    ctx->limit.slot.wait = slice->waits[ticket]
+    ctx->limit->slot.wait = slice->waits[ticket]
                       - ngx_min(slice->waits[ticket], slice->half);
 
     if (slice->turns) {
-        ctx->limit.slot.turn = slice->now + slice->waits[ticket];
-        ctx->limit.slot.answer = NGX_DECLINED;
+        ctx->limit->slot.turn = slice->now + slice->waits[ticket];
+        ctx->limit->slot.answer = NGX_DECLINED;
         return 1;
     }
 
-    ctx->limit.slot.there = slice->now + slice->waits[ticket];
-    ctx->limit.slot.answer = ctx->limit.slot.wait ? NGX_AGAIN : NGX_OK;
+    ctx->limit->slot.there = slice->now + slice->waits[ticket];
+    ctx->limit->slot.answer = ctx->limit->slot.wait ? NGX_AGAIN : NGX_OK;
 
     return 1;
 }
@@ -644,19 +644,19 @@ ngx_http_intuit_slice_return(const ngx_http_intuit_ctx_t *ctx)
     uint64_t   batch;
     ngx_str_t  slots, turns;
 
-    batch = ctx->limit.slot.turn;
+    batch = ctx->limit->slot.turn;
 
-    if (ctx->limit.slot.there && ctx->limit.quota.batch) {
-        batch = ctx->limit.slot.there;
+    if (ctx->limit->slot.there && ctx->limit->quota.batch) {
+        batch = ctx->limit->slot.there;
     }
 
     slots.data = slot;
-    slots.len = ngx_sprintf(slot, "%uL", ctx->limit.slot.there) - slot;
+    slots.len = ngx_sprintf(slot, "%uL", ctx->limit->slot.there) - slot;
 
     turns.data = turn;
     turns.len = ngx_sprintf(turn, "%uL", batch) - turn;
 
-    ngx_http_intuit_slice_give_back(ctx->limit.provider, &ctx->limit.quota.id,
+    ngx_http_intuit_slice_give_back(ctx->limit->provider, &ctx->limit->quota.id,
                                     &slots, &turns);
 }
 

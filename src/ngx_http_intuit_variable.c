@@ -540,8 +540,8 @@ ngx_http_intuit_variable_limit(ngx_http_request_t *r,
 
     ctx = ngx_http_intuit_get_ctx(r->main, 0);
 
-    if (ctx && ctx->limit.status) {
-        value.data = (u_char *) ctx->limit.status;
+    if (ctx && ctx->limit && ctx->limit->status) {
+        value.data = (u_char *) ctx->limit->status;
         value.len = ngx_strlen(value.data);
     }
 

@@ -10,8 +10,11 @@
 #define NGX_INTUIT_MEMO_SLOTS  256      /* a power of two */
 #define NGX_INTUIT_BLOCK_LEN   64       /* of SHA-256 */
 
-#define ngx_intuit_rotate(x, n)  ((x) << (n) | (x) >> (64 - (n)))
-
+/* by high bits, which depend on all bits of the keys */
+#define ngx_intuit_memo_slot(tag)                                             \
+    ((ngx_uint_t) (((tag)->word[0] ^ (tag)->word[1] ^ (tag)->word[2]          \
+                    ^ (tag)->word[3]) >> 48)                                  \
+     & (NGX_INTUIT_MEMO_SLOTS - 1))
 
 typedef struct {
     ngx_intuit_tag_t          tag;
@@ -20,7 +23,7 @@ typedef struct {
 } ngx_intuit_memo_slot_t;
 
 struct ngx_intuit_memo_s {
-    uint64_t                  key[2];
+    ngx_intuit_tag_key_t      key;
     ngx_intuit_memo_slot_t    slots[NGX_INTUIT_MEMO_SLOTS];
 };
 
@@ -33,11 +36,6 @@ struct ngx_intuit_digest_s {
 
 static void ngx_intuit_memo_free(void *data);
 static void ngx_intuit_digest_free(void *data);
-static ngx_inline void ngx_intuit_sip_round(uint64_t v[4]);
-static ngx_inline void ngx_intuit_sip_take(uint64_t v[4], uint64_t word);
-static ngx_inline uint64_t ngx_intuit_sip_end(uint64_t v[4]);
-static ngx_inline uint64_t ngx_intuit_sip_word(const u_char *p);
-
 
 ngx_intuit_memo_t *
 ngx_intuit_memo_create(ngx_pool_t *pool)
@@ -53,7 +51,7 @@ ngx_intuit_memo_create(ngx_pool_t *pool)
     memo = cln->data;
     ngx_memzero(memo, sizeof(ngx_intuit_memo_t));
 
-    if (ngx_intuit_random((u_char *) memo->key, sizeof(memo->key)) != NGX_OK) {
+    if (ngx_intuit_random((u_char *) &memo->key, sizeof(memo->key)) != NGX_OK) {
         return NULL;
     }
 
@@ -74,19 +72,27 @@ ngx_int_t
 ngx_intuit_memo_get(const ngx_intuit_memo_t *memo, const ngx_str_t *value,
     ngx_intuit_tag_t *tag, u_char hash[NGX_INTUIT_HASH_LEN])
 {
+    uint64_t                       differ;
+    ngx_uint_t                     i;
     const ngx_intuit_memo_slot_t  *slot;
 
-    ngx_intuit_siphash(memo->key, value, tag);
+    if (value->len > NGX_INTUIT_TAG_PAIRS * sizeof(uint64_t)) {
+        return NGX_ABORT;
+    }
 
-    slot = &memo->slots[tag->word[0] & (NGX_INTUIT_MEMO_SLOTS - 1)];
+    ngx_intuit_tag(&memo->key, value, tag);
 
-    /* both words at once: no half of a tag can be found by its time */
+    slot = &memo->slots[ngx_intuit_memo_slot(tag)];
 
-    if (((slot->tag.word[0] ^ tag->word[0])
-         | (slot->tag.word[1] ^ tag->word[1]))
-        != 0
-        || !slot->used)
-    {
+    /* all words at once: no part of a tag can be found by its time */
+
+    differ = slot->tag.len ^ tag->len;
+
+    for (i = 0; i < NGX_INTUIT_TAG_WORDS; i++) {
+        differ |= slot->tag.word[i] ^ tag->word[i];
+    }
+
+    if (differ || !slot->used) {
         return NGX_DECLINED;
     }
 
@@ -102,7 +108,7 @@ ngx_intuit_memo_put(ngx_intuit_memo_t *memo, const ngx_intuit_tag_t *tag,
 {
     ngx_intuit_memo_slot_t  *slot;
 
-    slot = &memo->slots[tag->word[0] & (NGX_INTUIT_MEMO_SLOTS - 1)];
+    slot = &memo->slots[ngx_intuit_memo_slot(tag)];
 
     slot->tag = *tag;
     slot->used = 1;
@@ -164,9 +170,12 @@ ngx_int_t
 ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
     const ngx_str_t *value)
 {
+    ngx_int_t         rc;
     ngx_intuit_tag_t  tag;
 
-    if (ngx_intuit_memo_get(digest->memo, value, &tag, out) == NGX_OK) {
+    rc = ngx_intuit_memo_get(digest->memo, value, &tag, out);
+
+    if (rc == NGX_OK) {
         return NGX_OK;
     }
 
@@ -178,100 +187,51 @@ ngx_intuit_digest(ngx_intuit_digest_t *digest, u_char out[NGX_INTUIT_HASH_LEN],
         return NGX_ERROR;
     }
 
-    ngx_intuit_memo_put(digest->memo, &tag, out);
+    if (rc == NGX_DECLINED) {
+        ngx_intuit_memo_put(digest->memo, &tag, out);
+    }
 
     return NGX_OK;
 }
 
 
-/* J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input PRF" */
+/* the sums of words are modulo 2^32, that of their products is modulo 2^64 */
 
 void
-ngx_intuit_siphash(const uint64_t key[2], const ngx_str_t *in,
+ngx_intuit_tag(const ngx_intuit_tag_key_t *key, const ngx_str_t *in,
     ngx_intuit_tag_t *tag)
 {
-    size_t     i, left;
-    u_char    *p;
-    uint64_t   word, v[4];
+    uint32_t    a, b, m[NGX_INTUIT_TAG_PAIRS][2];
+    uint64_t    sum0, sum1, sum2, sum3;
+    ngx_uint_t  i, pairs;
 
-    v[0] = key[0] ^ 0x736f6d6570736575ULL;
-    v[1] = key[1] ^ 0x646f72616e646f6dULL ^ 0xee;
-    v[2] = key[0] ^ 0x6c7967656e657261ULL;
-    v[3] = key[1] ^ 0x7465646279746573ULL;
+    const uint32_t  (*k)[2];
 
-    p = in->data;
+    pairs = (in->len + 7) / 8;
 
-    for (left = in->len; left >= 8; left -= 8) {
-        ngx_intuit_sip_take(v, ngx_intuit_sip_word(p));
-        p += 8;
+    if (pairs) {
+        m[pairs - 1][0] = 0;
+        m[pairs - 1][1] = 0;
+        ngx_memcpy(m, in->data, in->len);
     }
 
-    /* the last bytes, and the length's lowest */
+    sum0 = sum1 = sum2 = sum3 = 0;
 
-    word = (uint64_t) (in->len & 0xff) << 56;
+    for (i = 0; i < pairs; i++) {
 
-    for (i = 0; i < left; i++) {
-        word |= (uint64_t) p[i] << (8 * i);
+        a = m[i][0];
+        b = m[i][1];
+        k = key->word[i];
+
+        sum0 += (uint64_t) (a + k[0][0]) * (b + k[0][1]);
+        sum1 += (uint64_t) (a + k[1][0]) * (b + k[1][1]);
+        sum2 += (uint64_t) (a + k[2][0]) * (b + k[2][1]);
+        sum3 += (uint64_t) (a + k[3][0]) * (b + k[3][1]);
     }
 
-    ngx_intuit_sip_take(v, word);
-
-    v[2] ^= 0xee;
-    tag->word[0] = ngx_intuit_sip_end(v);
-
-    v[1] ^= 0xdd;
-    tag->word[1] = ngx_intuit_sip_end(v);
-}
-
-
-static ngx_inline void
-ngx_intuit_sip_take(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-
-    ngx_intuit_sip_round(v);
-    ngx_intuit_sip_round(v);
-
-    v[0] ^= word;
-}
-
-
-static ngx_inline uint64_t
-ngx_intuit_sip_end(uint64_t v[4])
-{
-    ngx_intuit_sip_round(v);
-    ngx_intuit_sip_round(v);
-    ngx_intuit_sip_round(v);
-    ngx_intuit_sip_round(v);
-
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-
-static ngx_inline void
-ngx_intuit_sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[1] = ngx_intuit_rotate(v[1], 13) ^ v[0];
-    v[0] = ngx_intuit_rotate(v[0], 32);
-
-    v[2] += v[3];
-    v[3] = ngx_intuit_rotate(v[3], 16) ^ v[2];
-
-    v[0] += v[3];
-    v[3] = ngx_intuit_rotate(v[3], 21) ^ v[0];
-
-    v[2] += v[1];
-    v[1] = ngx_intuit_rotate(v[1], 17) ^ v[2];
-    v[2] = ngx_intuit_rotate(v[2], 32);
-}
-
-
-static ngx_inline uint64_t
-ngx_intuit_sip_word(const u_char *p)
-{
-    return (uint64_t) p[0] | (uint64_t) p[1] << 8 | (uint64_t) p[2] << 16
-           | (uint64_t) p[3] << 24 | (uint64_t) p[4] << 32
-           | (uint64_t) p[5] << 40 | (uint64_t) p[6] << 48
-           | (uint64_t) p[7] << 56;
+    tag->word[0] = sum0;
+    tag->word[1] = sum1;
+    tag->word[2] = sum2;
+    tag->word[3] = sum3;
+    tag->len = in->len;
 }

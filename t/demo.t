@@ -33,6 +33,9 @@ mkdir $tmp or die "$tmp: $!";
 chown $uid, -1, $tmp;
 chmod 0700, $tmp;
 
+# as where a script has begun the tests in the background
+$SIG{INT} = 'IGNORE';
+
 my ($port, $lock) = Test::Intuit::Port::reserve();
 
 # seen by all who come here: signed in nowhere, so the login comes first
@@ -117,8 +120,10 @@ sub start {
     my $pid = fork // die "fork: $!";
 
     if (!$pid) {
-        # what a terminal's Ctrl-C reaches
+        # what a terminal's Ctrl-C reaches: a shell cannot trap what was ignored
+        # when it began
         setpgrp;
+        $SIG{INT} = 'DEFAULT';
         delete @ENV{ grep { /^INTUIT_/ } keys %ENV };
         @ENV{ keys %env } = values %env;
         $ENV{TMPDIR} = $tmp;

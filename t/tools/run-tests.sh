@@ -39,6 +39,7 @@ SOAK_PART=(
 
 result=PASS
 counts=()
+failed=()
 
 
 # The tests below $TESTS that start an nginx.
@@ -59,6 +60,15 @@ asan_part() {
     find $(with_nginx) "${args[@]:1}"
 }
 
+# What has failed, once more: who reads only the end sees it.
+report() {
+    local log=$1
+
+    echo "-- failed, from $log"
+    sed -n '/^#   Failed test/,/^# Looks like/p' "$log" | cut -c 1-200 | head -n 60
+    sed -n '/^Test Summary Report/,/^Files=/p' "$log"
+}
+
 # run LOG WHERE FILE...
 run() {
     local log=$BUILD/tests-$1.log where=$2 counted skipped
@@ -72,7 +82,7 @@ run() {
         2> /dev/null || echo unknown)" "$where" > "$log"
 
     prove -j "$JOBS" -I t/lib -r "$@" 2>&1 | tee -a "$log"
-    [ "${PIPESTATUS[0]}" = 0 ] || result=FAIL
+    [ "${PIPESTATUS[0]}" = 0 ] || { result=FAIL; failed+=("$log"); }
 
     counted=$(sed -n 's/^Files=\([0-9]*\), Tests=\([0-9]*\),.*/\2 tests in \1 files/p' \
         "$log")
@@ -126,6 +136,10 @@ case $mode in
         fail "what is \"$mode\"? Say some, all, asan, valgrind or soak"
         ;;
 esac
+
+for log in "${failed[@]}"; do
+    report "$log"
+done
 
 line=$(printf '; %s' "${counts[@]}")
 echo "Result: $result${line}; $SECONDS s"

@@ -1,73 +1,106 @@
 /*
  * A memo gives back what was put in under the same value and nothing under any
- * other, forgets rather than mixes up, and tags values with SipHash-2-4-128,
- * which OpenSSL computes alike.
+ * other, forgets rather than mixes up, and tags values with NH.
  */
 
 #include "ngx_intuit_stub.h"
 #include "ngx_intuit_memo.h"
 #include "test.h"
 
-#include <openssl/evp.h>
 
+/* once more, as RFC 4418 writes it down: k[], then the next iteration's */
 
-static void
-words(u_char *out, const uint64_t in[2])
+static uint64_t
+nh(const uint32_t *k, const u_char *text, size_t len)
 {
-    size_t  i;
+    u_char    padded[64];
+    size_t    i;
+    uint32_t  m[16];
+    uint64_t  y;
 
-    for (i = 0; i < 16; i++) {
-        out[i] = (u_char) (in[i / 8] >> (8 * (i % 8)));
+    memset(padded, 0, sizeof(padded));
+    memcpy(padded, text, len);
+    memcpy(m, padded, sizeof(m));
+
+    y = 0;
+
+    for (i = 0; i < (len + 7) / 8 * 2; i += 2) {
+        y += (uint64_t) (uint32_t) (m[i] + k[i])
+             * (uint64_t) (uint32_t) (m[i + 1] + k[i + 1]);
     }
+
+    return y;
 }
 
 
 static void
-test_siphash(ngx_pool_t *pool)
+test_tag(ngx_pool_t *pool)
 {
-    u_char            key[16], ours[16], theirs[16], text[80];
-    size_t            i, len, wrong;
-    uint64_t          k[2];
-    ngx_str_t         in;
-    ngx_intuit_tag_t  tag;
+    u_char                text[64];
+    size_t                i, n, k, len, wrong;
+    uint32_t              keys[NGX_INTUIT_TAG_WORDS][16];
+    ngx_str_t             in;
+    ngx_intuit_tag_t      tag, other;
+    ngx_intuit_tag_key_t  key;
 
     for (i = 0; i < sizeof(text); i++) {
         text[i] = (u_char) (i * 37 + 200);
     }
 
-    k[0] = 0xfedcba9876543210ULL;
-    k[1] = 0x8877665544332211ULL;
-    words(key, k);
-
-    wrong = 0;
-
-    for (i = 0; i <= sizeof(text); i++) {
-
-        in = ngx_intuit_stub_mem(pool, (char *) text, i);
-        ngx_intuit_siphash(k, &in, &tag);
-        words(ours, tag.word);
-
-        if (EVP_Q_mac(NULL, "SIPHASH", NULL, NULL, NULL, key, sizeof(key),
-                      text, i, theirs, sizeof(theirs), &len)
-            == NULL
-            || len != sizeof(ours)
-            || memcmp(ours, theirs, sizeof(ours)) != 0)
-        {
-            wrong++;
+    for (k = 0; k < NGX_INTUIT_TAG_WORDS; k++) {
+        for (i = 0; i < 16; i++) {
+            keys[k][i] = (uint32_t) (0x9e3779b9u * (k * 16 + i + 1));
+            key.word[i / 2][k][i % 2] = keys[k][i];
         }
     }
 
-    ok(wrong == 0, "SipHash of 0 to 80 bytes is OpenSSL's");
+    wrong = 0;
 
-    k[1] ^= 1;
-    words(key, k);
+    for (len = 0; len <= sizeof(text); len++) {
+
+        in = ngx_intuit_stub_mem(pool, (char *) text, len);
+        ngx_intuit_tag(&key, &in, &tag);
+
+        for (k = 0; k < NGX_INTUIT_TAG_WORDS; k++) {
+            wrong += (tag.word[k] != nh(keys[k], text, len));
+        }
+
+        wrong += (tag.len != len);
+    }
+
+    ok(wrong == 0, "the tag of 0 to 64 bytes is NH, four times");
+
     in = ngx_intuit_stub_mem(pool, (char *) text, 43);
-    ngx_intuit_siphash(k, &in, &tag);
-    words(theirs, tag.word);
-    k[1] ^= 1;
-    ngx_intuit_siphash(k, &in, &tag);
-    words(ours, tag.word);
-    ok(memcmp(ours, theirs, sizeof(ours)) != 0, "a bit of the key counts");
+    ngx_intuit_tag(&key, &in, &tag);
+
+    wrong = 0;
+
+    for (i = 0; i < 43 * 8; i++) {
+        in.data[i / 8] ^= (u_char) (1 << (i % 8));
+        ngx_intuit_tag(&key, &in, &other);
+        in.data[i / 8] ^= (u_char) (1 << (i % 8));
+
+        for (k = 0; k < NGX_INTUIT_TAG_WORDS; k++) {
+            wrong += (tag.word[k] == other.word[k]);
+        }
+    }
+
+    ok(wrong == 0, "each bit of a cookie counts in each word");
+
+    wrong = 0;
+
+    for (n = 0; n < sizeof(key.word) / sizeof(uint32_t); n++) {
+        uint32_t  *word = (uint32_t *) key.word + n;
+
+        *word ^= 0x100;
+        ngx_intuit_tag(&key, &in, &other);
+        *word ^= 0x100;
+
+        wrong += ((memcmp(tag.word, other.word, sizeof(tag.word)) == 0)
+                  != (n >= 6 * 2 * NGX_INTUIT_TAG_WORDS));
+    }
+
+    ok(wrong == 0, "and each word of the key that is long enough for it");
 }
 
 
@@ -115,6 +148,12 @@ test_memo(ngx_pool_t *pool)
     ok(ngx_intuit_memo_get(memo, &value, &tag, out) == NGX_DECLINED,
        "one whose tag differs in a bit has taken its place");
 
+    value = ngx_intuit_stub_str(pool, "a cookie of 65 bytes -- a cookie of 65 by"
+                                "tes -- a cookie of 65 b");
+    value.len = 65;
+    ok(ngx_intuit_memo_get(memo, &value, &tag, out) == NGX_ABORT,
+       "what is too long is not remembered");
+
     /* more than there is room for */
 
     for (i = 0; i < 4000; i++) {
@@ -152,7 +191,7 @@ main(void)
 
     pool = ngx_intuit_stub_pool();
 
-    test_siphash(pool);
+    test_tag(pool);
     test_memo(pool);
 
     ngx_destroy_pool(pool);

@@ -23,7 +23,7 @@ use constant {
 use constant LEFT => <<'END';
 A session's cookie is hashed once a worker: SHA-256 of it is 2,900 instructions
 here, most of them for the one block, and afterwards the hash is remembered under
-a keyed tag (SipHash-2-4, some 430 with the look at it). So what is measured is a
+a keyed tag (NH of UMAC, some 280 with the look at it). So what is measured is a
 browser that comes again; one that comes for the first time to a worker costs
 that much more.
 
@@ -37,7 +37,7 @@ END
 # What the functions are there for: the first that fits.
 my @GROUPS = (
     [ 'the identifier of the session: tag, and the hash that is remembered',
-        qr/siphash|memo|digest|session_id|SHA256|EVP/ ],
+        qr/intuit_tag|memo|digest|session_id|SHA256|EVP/ ],
     [ 'session and connection read: their bytes taken apart',
         qr/_decode|_read_|record_time/ ],
     [ 'session and connection found: lock, look-up, copy',

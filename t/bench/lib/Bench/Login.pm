@@ -123,6 +123,13 @@ sub run {
         $result->{ir} = instructions($site, $sim, $conf);
 
         $say->(Bench::Figures::thousands($o{flight}) . ' logins in flight');
+
+        # a login has two sockets: of so many each of two workers has its half,
+        # where no process may have more than 20,000
+        $n->stop;
+        $n->conf($conf =~ s/^worker_processes 1;/worker_processes 2;/mr
+            =~ s/ backlog=4096;/ backlog=4096 reuseport;/r)->start;
+
         +{ %$result, %{ flight($n, $sim, $o{flight}) } };
     };
 
