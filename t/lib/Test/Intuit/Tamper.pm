@@ -156,8 +156,9 @@ sub serve {
                 next;
             }
 
-            my @parts = $mode eq 'bytes' ? (split(//, substr $out, 0, 60),
-                substr($out, 60) =~ /(.{1,500})/sg) : $out;
+            my ($head, $rest) = $out =~ /^(.{0,60})(.*)/s;
+            my @parts = $mode eq 'bytes'
+                ? (split(//, $head), $rest =~ /(.{1,500})/sg) : $out;
 
             for my $part (@parts) {
                 syswrite $other, $part;
