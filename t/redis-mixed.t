@@ -25,9 +25,10 @@ Test::Intuit::Redis->needed;
 # the next version: it reads this one, too
 
 my $copy = Test::Intuit::Plant->new;
-$copy->plant('src/ngx_intuit_record.c', 'NGX_INTUIT_RECORD_VERSION       4', 'NGX_INTUIT_RECORD_VERSION       5');
 my $record = $copy->slurp('src/ngx_intuit_record.c');
-$record =~ s/(p\[0\] != NGX_INTUIT_RECORD_VERSION)/$1 && p[0] != 4/;
+$record =~ s/(RECORD_VERSION +)4$/${1}5/m or die 'no version';
+$record =~ s/(RECORD_PACKED +)5 /${1}6 / or die 'no version of sessions';
+$record =~ s/version == NGX_INTUIT_RECORD_PACKED/version >= 5/ or die 'no older session';
 $copy->write('src/ngx_intuit_record.c', $record);
 
 my ($failed, $said) = do {
