@@ -402,6 +402,8 @@ struct ngx_http_intuit_ctx_s {
     unsigned                     instead:1;    /* ours for nginx's answer */
     unsigned                     cured:1;      /* a refresh was waited for */
     unsigned                     replayed:1;   /* the request was sent again */
+    unsigned                     navigation_known:1;
+    unsigned                     navigation:1; /* valid if known */
 };
 
 
