@@ -35,7 +35,7 @@ typedef struct {
 } ngx_http_intuit_parking_t;
 
 
-static void ngx_http_intuit_job_handler(ngx_http_request_t *r);
+static void ngx_http_intuit_job_handler(ngx_event_t *ev);
 static ngx_uint_t ngx_http_intuit_job_arrived(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job);
 static void ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc);
@@ -143,7 +143,13 @@ ngx_http_intuit_job_create(ngx_http_intuit_provider_t *provider,
     ngx_str_set(&r->uri, "/");
     r->unparsed_uri = r->uri;
     r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_intuit_job_handler;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    /*
+     * Where core has no memory it ends a request, and closes its socket.  There
+     * is none, and the request goes with its job.
+     */
+    r->blocked = 1;
 
     /* a job is no request of anybody's: nothing is written to access_log */
     r->logged = 1;
@@ -257,16 +263,33 @@ ngx_http_intuit_job_of(ngx_http_request_t *r)
 }
 
 
-/* the job's request was posted: its subrequest has ended */
-
-static void
-ngx_http_intuit_job_handler(ngx_http_request_t *r)
+void
+ngx_http_intuit_job_arrives(ngx_http_request_t *sr)
 {
     ngx_http_intuit_job_t  *job;
 
-    job = ngx_http_intuit_job_of(r);
+    job = ngx_http_intuit_job_of(sr);
 
-    if (job && !job->ended && ngx_http_intuit_job_arrived(job)) {
+    if (job == NULL || job->driving || job->ended) {
+        return;
+    }
+
+    job->arrives.handler = ngx_http_intuit_job_handler;
+    job->arrives.data = job;
+    job->arrives.log = job->log;
+
+    ngx_post_event(&job->arrives, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_intuit_job_handler(ngx_event_t *ev)
+{
+    ngx_http_intuit_job_t  *job;
+
+    job = ev->data;
+
+    if (ngx_http_intuit_job_arrived(job)) {
         ngx_http_intuit_job_drive(job);
     }
 }
@@ -306,6 +329,9 @@ ngx_http_intuit_job_drive(ngx_http_intuit_job_t *job)
         job->step = NULL;
         job->asking = 0;
 
+        /* what core had to say of the one before is known */
+        job->connection->error = 0;
+
         job->driving = 1;
         rc = step(job);
         job->driving = 0;
@@ -338,6 +364,10 @@ ngx_http_intuit_job_end(ngx_http_intuit_job_t *job, ngx_int_t rc)
 
     if (job->poll.timer_set) {
         ngx_del_timer(&job->poll);
+    }
+
+    if (job->arrives.posted) {
+        ngx_delete_posted_event(&job->arrives);
     }
 
     if (job->done) {
