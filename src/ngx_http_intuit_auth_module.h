@@ -367,7 +367,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    share_cookie; /* of the new session */
     void                        *disconnect;   /* what is to be, then */
 
-    /* a parked request (ngx_http_intuit_job.c) */
+    /* a parked request (ngx_http_intuit_park.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
     ngx_uint_t                  *share;        /* of the places, counted */

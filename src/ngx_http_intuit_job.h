@@ -27,6 +27,10 @@
 #include "ngx_http_intuit_redis.h"
 
 
+/* ms between two looks at what another job, or another worker, does */
+#define NGX_HTTP_INTUIT_POLL     20
+
+
 typedef ngx_int_t (*ngx_http_intuit_step_pt)(ngx_http_intuit_job_t *job);
 typedef void (*ngx_http_intuit_done_pt)(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
