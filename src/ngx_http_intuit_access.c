@@ -25,6 +25,7 @@ static ngx_int_t ngx_http_intuit_view_id(ngx_http_request_t *r,
     ngx_http_intuit_view_t *view);
 static ngx_uint_t ngx_http_intuit_session_allowed(
     ngx_http_intuit_provider_t *provider, const ngx_intuit_session_t *session);
+static ngx_uint_t ngx_http_intuit_navigates(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_intuit_same_origin(const ngx_str_t *origin,
     ngx_http_request_t *r);
 
@@ -702,13 +703,38 @@ ngx_http_intuit_same_origin(const ngx_str_t *origin, ngx_http_request_t *r)
 }
 
 
+/* asked more than once for an answer; a redirect may change the method only */
+
 ngx_uint_t
 ngx_http_intuit_navigation(ngx_http_request_t *r)
 {
+    ngx_http_intuit_ctx_t  *ctx;
+
+    if (r->method != NGX_HTTP_GET) {
+        return 0;
+    }
+
+    ctx = ngx_http_intuit_get_ctx(r, 0);
+
+    if (ctx == NULL) {
+        return ngx_http_intuit_navigates(r);
+    }
+
+    if (!ctx->navigation_known) {
+        ctx->navigation_known = 1;
+        ctx->navigation = ngx_http_intuit_navigates(r);
+    }
+
+    return ctx->navigation;
+}
+
+
+static ngx_uint_t
+ngx_http_intuit_navigates(ngx_http_request_t *r)
+{
     ngx_str_t  *h;
 
-    if (r->method != NGX_HTTP_GET
-        || ngx_http_intuit_header_in(r, "x-requested-with")
+    if (ngx_http_intuit_header_in(r, "x-requested-with")
         || ngx_http_intuit_prefetch(r))
     {
         return 0;

@@ -367,7 +367,7 @@ struct ngx_http_intuit_ctx_s {
     ngx_str_t                    share_cookie; /* of the new session */
     void                        *disconnect;   /* what is to be, then */
 
-    /* a parked request (ngx_http_intuit_job.c) */
+    /* a parked request (ngx_http_intuit_park.c) */
     ngx_http_request_t          *request;
     ngx_queue_t                  waiting;
     ngx_uint_t                  *share;        /* of the places, counted */
@@ -402,6 +402,8 @@ struct ngx_http_intuit_ctx_s {
     unsigned                     instead:1;    /* ours for nginx's answer */
     unsigned                     cured:1;      /* a refresh was waited for */
     unsigned                     replayed:1;   /* the request was sent again */
+    unsigned                     navigation_known:1;
+    unsigned                     navigation:1; /* valid if known */
 };
 
 

@@ -201,8 +201,14 @@ ngx_http_intuit_cookie_set(ngx_http_request_t *r,
         p = ngx_sprintf(p, "; Max-Age=%T", max_age);
     }
 
-    p = ngx_sprintf(p, "%V; SameSite=%s", &provider->cookie_flags,
-                    (provider->strict && !lax) ? "Strict" : "Lax");
+    p = ngx_cpymem(p, provider->cookie_flags.data, provider->cookie_flags.len);
+
+    if (provider->strict && !lax) {
+        p = ngx_cpymem(p, "; SameSite=Strict", sizeof("; SameSite=Strict") - 1);
+
+    } else {
+        p = ngx_cpymem(p, "; SameSite=Lax", sizeof("; SameSite=Lax") - 1);
+    }
 
     text.len = p - text.data;
 

@@ -196,7 +196,8 @@ static const ngx_http_intuit_failure_t
     { NGX_HTTP_BAD_REQUEST, "invalid_path",
       "This address is not accepted",
       "The path can be read in more than one way, so it was not sent on. Use "
-      "one without \"..\", \"//\", \";\", backslashes and escaped slashes.",
+      "one without dot segments, double slashes, semicolons, backslashes and "
+      "escaped slashes.",
       NGX_LOG_WARN, 0, 0 },
 
     /* NGX_HTTP_INTUIT_E_NOT_CONNECTED */
@@ -539,21 +540,14 @@ ngx_http_intuit_fail_json(ngx_http_request_t *r,
 {
     u_char                 *p;
     size_t                  len;
-    ngx_str_t               error, description;
     ngx_http_intuit_ctx_t  *ctx;
 
     ctx = ngx_http_intuit_get_ctx(r, 0);
 
-    error.data = (u_char *) failure->error;
-    error.len = ngx_strlen(failure->error);
-
-    description.data = (u_char *) failure->description;
-    description.len = ngx_strlen(failure->description);
-
     len = sizeof("{\"error\":\"\",\"error_description\":\"\","
                  "\"status_code\":000,\"intuit_tid\":\"null\","
                  "\"timestamp\":\"\",\"login_uri\":\"\"}\n") - 1
-          + NGX_INTUIT_JSON_ESCAPE * (error.len + description.len)
+          + ngx_strlen(failure->error) + ngx_strlen(failure->description)
           + ngx_intuit_json_escaped_len(&ctx->tid)
           + ngx_intuit_json_escaped_len(link)
           + NGX_HTTP_INTUIT_TIMESTAMP_LEN;
@@ -566,9 +560,10 @@ ngx_http_intuit_fail_json(ngx_http_request_t *r,
     body->data = p;
 
     *p++ = '{';
-    p = ngx_http_intuit_json_text(p, "error", &error);
+    p = ngx_http_intuit_json_words(p, "error", failure->error);
     *p++ = ',';
-    p = ngx_http_intuit_json_text(p, "error_description", &description);
+    p = ngx_http_intuit_json_words(p, "error_description",
+                                   failure->description);
     p = ngx_sprintf(p, ",\"status_code\":%ui,", failure->status);
     p = ngx_http_intuit_json_text(p, "intuit_tid", &ctx->tid);
     p = ngx_cpymem(p, ",\"timestamp\":\"", sizeof(",\"timestamp\":\"") - 1);

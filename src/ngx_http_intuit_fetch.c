@@ -326,6 +326,8 @@ ngx_http_intuit_fetch_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                   "intuit answered: rc:%i status:%ui length:%uz tid:\"%V\"",
                   rc, fetch->status, fetch->answer.len, &fetch->tid);
 
+    ngx_http_intuit_job_arrives(sr);
+
     return NGX_OK;
 }
 

@@ -27,6 +27,10 @@
 #include "ngx_http_intuit_redis.h"
 
 
+/* ms between two looks at what another job, or another worker, does */
+#define NGX_HTTP_INTUIT_POLL     20
+
+
 typedef ngx_int_t (*ngx_http_intuit_step_pt)(ngx_http_intuit_job_t *job);
 typedef void (*ngx_http_intuit_done_pt)(ngx_http_intuit_job_t *job,
     ngx_int_t rc);
@@ -60,6 +64,7 @@ struct ngx_http_intuit_job_s {
     ngx_http_intuit_job_log_ctx_t log_ctx;
     ngx_event_t                   deadline;
     ngx_event_t                   poll;
+    ngx_event_t                   arrives;
     ngx_event_t                   reap;
     unsigned                      waiting:1;
     unsigned                      asking:1;   /* for ask, not for fetch */
@@ -106,6 +111,13 @@ ngx_msec_t ngx_http_intuit_job_deadline(
 
 /* The job a request belongs to; NULL: it is a client's. */
 ngx_http_intuit_job_t *ngx_http_intuit_job_of(ngx_http_request_t *r);
+
+/*
+ * For a handler of a subrequest's end: what the job's step has begun is over,
+ * and it goes on as soon as core is through with the subrequest.  That does not
+ * wait for core to post the job's request, which takes memory.
+ */
+void ngx_http_intuit_job_arrives(ngx_http_request_t *sr);
 
 
 /* -- parked requests ---------------------------------------------------- */

@@ -17,6 +17,7 @@ static ngx_int_t ngx_http_intuit_csp(ngx_http_request_t *r,
     const ngx_str_t *style, const ngx_str_t *script);
 static ngx_int_t ngx_http_intuit_csp_hash(ngx_http_request_t *r,
     const ngx_str_t *text, ngx_str_t *hash);
+static u_char *ngx_http_intuit_json_name(u_char *p, const char *name);
 
 
 /*
@@ -441,7 +442,7 @@ u_char *
 ngx_http_intuit_json_text(u_char *p, const char *name,
     const ngx_str_t *value)
 {
-    p = ngx_sprintf(p, "\"%s\":", name);
+    p = ngx_http_intuit_json_name(p, name);
 
     if (value->len == 0) {
         return ngx_cpymem(p, "null", sizeof("null") - 1);
@@ -456,13 +457,38 @@ ngx_http_intuit_json_text(u_char *p, const char *name,
 
 
 u_char *
+ngx_http_intuit_json_words(u_char *p, const char *name, const char *words)
+{
+    p = ngx_http_intuit_json_name(p, name);
+
+    *p++ = '"';
+    p = ngx_cpymem(p, words, ngx_strlen(words));
+    *p++ = '"';
+
+    return p;
+}
+
+
+u_char *
 ngx_http_intuit_json_number(u_char *p, const char *name, time_t value)
 {
-    p = ngx_sprintf(p, "\"%s\":", name);
+    p = ngx_http_intuit_json_name(p, name);
 
     if (value == 0) {
         return ngx_cpymem(p, "null", sizeof("null") - 1);
     }
 
     return ngx_sprintf(p, "%T", value);
+}
+
+
+static u_char *
+ngx_http_intuit_json_name(u_char *p, const char *name)
+{
+    *p++ = '"';
+    p = ngx_cpymem(p, name, ngx_strlen(name));
+    *p++ = '"';
+    *p++ = ':';
+
+    return p;
 }

@@ -53,10 +53,12 @@ ngx_uint_t ngx_http_intuit_wants_html(ngx_http_request_t *r);
 /*
  * A JSON member: "name":"value", or null for an empty value or a zero number.
  * Writes no comma; p has room for the name, 8 bytes, and the escaped value or
- * NGX_TIME_T_LEN.  Returns the end.
+ * NGX_TIME_T_LEN.  Words are our own, which need no escape.  Returns the end.
  */
 u_char *ngx_http_intuit_json_text(u_char *p, const char *name,
     const ngx_str_t *value);
+u_char *ngx_http_intuit_json_words(u_char *p, const char *name,
+    const char *words);
 u_char *ngx_http_intuit_json_number(u_char *p, const char *name, time_t value);
 
 

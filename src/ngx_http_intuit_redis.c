@@ -510,5 +510,7 @@ ngx_http_intuit_redis_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
         ask->redis->refusing = 0;
     }
 
+    ngx_http_intuit_job_arrives(sr);
+
     return NGX_OK;
 }

@@ -381,7 +381,12 @@ ngx_intuit_next_element(u_char **pos, u_char *last, u_char separator,
     quoted = 0;
     element->data = *pos;
 
-    for (p = *pos; p < last; p++) {
+    /* as a rule nothing is quoted, and the separator is found at once */
+
+    p = memchr(*pos, '"', last - *pos);
+    p = p ? *pos : memchr(*pos, separator, last - *pos);
+
+    for (p = p ? p : last; p < last; p++) {
 
         if (*p == '"') {
             quoted = !quoted;

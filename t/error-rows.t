@@ -2,7 +2,7 @@
 
 # Every failure says what to do next, to the one who meets it and to the operator: each
 # row of the table in ngx_http_intuit_error.c has a status, a word, a title and a
-# description that asks for something, a log level, and "Retry-After" where waiting
+# description that asks for something, in words that need no escape, a log level, and "Retry-After" where waiting
 # helps; and docs/troubleshooting.md has the word, with that status, what has happened and what to do.
 
 use strict;
@@ -51,6 +51,8 @@ for (
     [ error => 'Bad word', qr/word/ ],
     [ title => '', qr/title/ ],
     [ status => 503, qr/Retry-After/ ],
+    [ description => 'Please say \\"when\\".', qr/escape/ ],
+    [ title => 'A > B', qr/escape/ ],
 ) {
     my ($field, $value, $said) = @$_;
     like(join("\n", wrong({ %good, $field => $value })), $said,
@@ -92,6 +94,8 @@ sub wrong {
     push @wrong, 'no status of a failure' if ($row->{status} // 0) < 400;
     push @wrong, 'no word' if $row->{error} !~ /^[a-z_]{4,40}$/;
     push @wrong, 'no title' if $row->{title} !~ /\w.*\w$/;
+    push @wrong, 'words that a page or JSON would have to escape'
+        if "$row->{title}$row->{description}" =~ /[^ -~]|["\\<>&]/;
     push @wrong, 'does not say what to do next'
         if $row->{description} !~ $asks && $row->{description} !~ $needs;
     push @wrong, 'waiting helps, and there is no Retry-After'

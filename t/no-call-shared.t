@@ -59,6 +59,8 @@ http {
         redirect_uri        http://localhost:%%PORT_8080%%/intuit/callback;
         allow_realm         any;
         probe               off;
+        connect_timeout     1s;
+        read_timeout        2s;
         store               shared;
         encryption_key_file %%DIR%%/key;
     }

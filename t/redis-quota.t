@@ -167,13 +167,13 @@ for my $host ($b, $c, $t) {
 
 is($t->sim->count(kind => 'api', status => 429), 1, 'Intuit was asked once');
 
-# anew
+# anew, for Intuit as well: what was sent a moment ago is forgotten by all
 
 $redis->command('DEL', $_) for map { $redis->keys("intuit:$_:*") } qw(q h);
 $redis->stop;
 $_->stop for @hosts;
 $redis->run;
-$t->sim->reset('scripts', 'journal');
+$t->sim->reset('scripts', 'journal', 'data');
 $_->start for @hosts;
 $t->signed_in(realm => $_) for @realm{qw(other few)};
 $t->sim->reset('journal');
