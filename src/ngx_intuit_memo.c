@@ -9,12 +9,14 @@
 
 #define NGX_INTUIT_MEMO_SLOTS  256      /* a power of two */
 #define NGX_INTUIT_BLOCK_LEN   64       /* of SHA-256 */
+#define NGX_INTUIT_ODD         0x9e3779b97f4a7c15ULL
 
-/* by high bits, which depend on all bits of the keys */
+/* the high bits of a product with an odd number depend on all bits of a tag */
 #define ngx_intuit_memo_slot(tag)                                             \
-    ((ngx_uint_t) (((tag)->word[0] ^ (tag)->word[1] ^ (tag)->word[2]          \
-                    ^ (tag)->word[3]) >> 48)                                  \
+    ((ngx_uint_t) ((((tag)->word[0] ^ ((tag)->word[1] >> 32))                 \
+                    * NGX_INTUIT_ODD) >> 48)                                  \
      & (NGX_INTUIT_MEMO_SLOTS - 1))
+
 
 typedef struct {
     ngx_intuit_tag_t          tag;
