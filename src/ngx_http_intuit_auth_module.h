@@ -54,6 +54,7 @@
 #define NGX_HTTP_INTUIT_WAITERS_MIN    2048    /* parked requests a worker */
 #define NGX_HTTP_INTUIT_RETRY_AFTER    5
 #define NGX_HTTP_INTUIT_SHARED_MAX     4
+#define NGX_HTTP_INTUIT_REVOCATIONS_LEN  16
 
 /* format= of intuit_status; 0: there is none */
 #define NGX_HTTP_INTUIT_STATUS_ASKED       1   /* by Accept */
@@ -194,6 +195,8 @@ struct ngx_http_intuit_provider_s {
     u_char                       identity[NGX_INTUIT_HASH_LEN];
     ngx_intuit_digest_t         *session_ids;  /* of cookies */
     ngx_intuit_memo_t           *connection_ids; /* of realms */
+    u_char                       revocations[NGX_HTTP_INTUIT_REVOCATIONS_LEN];
+                                               /* what those here are called */
     ngx_intuit_key_t            *login_keys;   /* derived, one per key */
     ngx_uint_t                   nlogin_keys;
     ngx_intuit_sealer_t         *sealer;       /* with the first of them */

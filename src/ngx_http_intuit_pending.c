@@ -57,7 +57,7 @@ ngx_http_intuit_pending_id(const ngx_http_intuit_provider_t *provider,
     switch (ngx_http_intuit_pending_kind(c)) {
 
     case NGX_HTTP_INTUIT_PENDING_REVOCATION:
-        /* its number */
+        /* its name */
         return ngx_http_intuit_store_id(id, "revocation", provider,
                                         &c->company);
 
@@ -81,7 +81,10 @@ ngx_http_intuit_pending_init(const ngx_http_intuit_provider_t *provider,
 }
 
 
-/* as many as there are numbers */
+/*
+ * As many as there are numbers.  Others that share state_path or a store with
+ * this nginx have their own, under other names.
+ */
 
 ngx_int_t
 ngx_http_intuit_pending_keep(ngx_http_intuit_provider_t *provider,
@@ -92,14 +95,17 @@ ngx_http_intuit_pending_keep(ngx_http_intuit_provider_t *provider,
     ngx_str_t   encoded;
     ngx_uint_t  i;
 
-    c->company.data = ngx_pnalloc(pool, NGX_INT_T_LEN);
+    c->company.data = ngx_pnalloc(pool, NGX_INT_T_LEN + 1
+                                        + NGX_HTTP_INTUIT_REVOCATIONS_LEN);
     if (c->company.data == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < NGX_HTTP_INTUIT_REVOCATIONS; i++) {
 
-        c->company.len = ngx_sprintf(c->company.data, "%ui", i)
+        c->company.len = ngx_sprintf(c->company.data, "%ui-%*s", i,
+                                     (size_t) NGX_HTTP_INTUIT_REVOCATIONS_LEN,
+                                     provider->revocations)
                          - c->company.data;
 
         if (ngx_http_intuit_pending_id(provider, c, id) != NGX_OK

@@ -86,6 +86,7 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     ngx_http_intuit_provider_t *provider)
 {
     u_char     beginning[sizeof("session") - 1 + NGX_INTUIT_HASH_LEN];
+    u_char     random[NGX_HTTP_INTUIT_REVOCATIONS_LEN / 2];
     ngx_str_t  parts[4];
 
     if (ngx_http_intuit_provider_app(cf, provider) != NGX_OK) {
@@ -158,9 +159,14 @@ ngx_http_intuit_provider_init(ngx_conf_t *cf,
     provider->session_ids = ngx_intuit_digest_create(cf->pool, &parts[0]);
     provider->connection_ids = ngx_intuit_memo_create(cf->pool);
 
-    if (provider->session_ids == NULL || provider->connection_ids == NULL) {
+    if (provider->session_ids == NULL
+        || provider->connection_ids == NULL
+        || ngx_intuit_random(random, sizeof(random)) != NGX_OK)
+    {
         return NGX_ERROR;
     }
+
+    (void) ngx_hex_dump(provider->revocations, random, sizeof(random));
 
     return ngx_http_intuit_provider_keys(cf, provider);
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/perl
 
 # Two nginx over one state_path, as during a binary upgrade: a company that is
-# disconnected in one of them stays so.
+# disconnected in one of them stays so, and is revoked at Intuit at last.
 # The attack: the other one has refreshed the connection since, and so its file
-# is newer than what the first one knows.
+# is newer than what the first one knows; and it has a company of its own to
+# revoke while Intuit is down.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -13,6 +14,7 @@ my $t = Test::Intuit->new(label => 'one');
 my $u = Test::Intuit->new(label => 'two', sim => 0);
 
 my $REALM = '9130347957983546';
+my $OTHER = '193514292156789';
 my $SIM = $t->sim->base;
 my $STATE = $t->dir . '/state';
 my $SECRET = $t->write_secret('secret', 'sim-client-secret');
@@ -118,7 +120,38 @@ $u->stop;
 $u->start;
 is($u->get(@api)->status, 200, '... in both');
 
+# each has something to do at Intuit that waits
+
+sub disconnect {
+    my ($nginx, $realm) = @_;
+    return $nginx->post('/disconnect', "realm=$realm", -json => 1,
+        'Content-Type' => 'application/x-www-form-urlencoded')->json->{revoked};
+}
+
+# whose tokens serve
+sub active {
+    my %realm = map { $_->{realm} => 1 } grep { $_->{state} eq 'active' } $t->sim->tokens;
+    return join ' ', sort keys %realm;
+}
+
+$t->signed_in(realm => $OTHER);
 $u->stop;
+$u->start;
+is(active(), "$OTHER $REALM", 'two companies are connected');
+
+$t->sim->reset('scripts');
+$t->sim->script({ kind => 'revoke', times => -1, action => { status => 503,
+    headers => { 'Retry-After' => '1' } } });
+is(disconnect($t, $REALM), 'pending', 'one is disconnected while Intuit is down');
+is(disconnect($u, $OTHER), 'pending', '... and the other one, in the other nginx');
+is(active(), "$OTHER $REALM", '... and Intuit does not know');
+
+$_->stop for $t, $u;
+$t->sim->reset('scripts');
+$t->start;
+ok($t->wait_until(sub { active() eq '' }, 60),
+    'Intuit is back, and one nginx: both are revoked');
+
 $u->finish;
 
 done_testing();
