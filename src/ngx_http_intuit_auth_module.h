@@ -30,7 +30,7 @@
 #include "ngx_intuit_url.h"
 
 
-#define NGX_HTTP_INTUIT_VERSION        "0.1.0"
+#define NGX_HTTP_INTUIT_VERSION        "1.0.0"
 
 /* context of the directives inside intuit_provider { } */
 #define NGX_HTTP_INTUIT_PROVIDER_CONF  0x00200000
