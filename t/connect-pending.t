@@ -105,12 +105,12 @@ is($t->sim->count(kind => 'token'), 1, 'the old one was used once');
 $t->crash;
 $t->sim->reset('journal');
 $t->start;
-ok($t->wait_until(sub { $t->sim->count(kind => 'api') }, 60),
+ok($t->wait_until(sub { $t->sim->count(kind => 'api') }, 300),
     'after kill -9 the proof is tried again');
 is(api(), 403, '... in vain, and still nobody gets them');
 
 $t->sim->reset('scripts');
-ok($t->wait_until(sub { api() == 200 }, 60), 'Intuit answers: connected');
+ok($t->wait_until(sub { api() == 200 }, 300), 'Intuit answers: connected');
 is($t->sim->count(kind => 'token'), 0, '... with what it had given');
 ok($t->wait_until(sub { files() == 1 }), '... and one file is left');
 
@@ -133,10 +133,10 @@ $t->sim->reset('journal');
 $t->sim->script([$mute, { kind => 'token', action => {
     merge => { expires_in => 1 } } }]);
 pending(import_token(token($realm)), 'a token that lives shortly');
-ok($t->wait_until(sub { $t->sim->count(kind => 'token') >= 2 }, 60),
+ok($t->wait_until(sub { $t->sim->count(kind => 'token') >= 2 }, 300),
     '... is tried again');
 $t->sim->reset('scripts');
-ok($t->wait_until(sub { grep { /connect succeeded/ } $t->log_lines }, 60),
+ok($t->wait_until(sub { grep { /connect succeeded/ } $t->log_lines }, 300),
     'is refreshed, and proven');
 is(api(), 200, '... and serves');
 ok(!(grep { /invalid_grant/ } $t->log_lines), 'no token was used twice');

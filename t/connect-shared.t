@@ -83,12 +83,12 @@ $u->conf($CONF)->start;
 
 # both have tried a few times
 
-ok($t->wait_until(sub { sent() >= 4 }, 60), 'it is tried again');
+ok($t->wait_until(sub { sent() >= 4 }, 300), 'it is tried again');
 $t->sim->reset('scripts');
 
-ok($t->wait_until(sub { grep { $_->get(@api)->status == 200 } $t, $u }, 60),
+ok($t->wait_until(sub { grep { $_->get(@api)->status == 200 } $t, $u }, 300),
     'Intuit answers: connected');
-ok($t->wait_until(sub { 1 == (() = glob "$STATE/*.state") }, 60),
+ok($t->wait_until(sub { 1 == (() = glob "$STATE/*.state") }, 300),
     '... and nothing waits any more');
 
 my %sent;
@@ -103,7 +103,7 @@ sub over {
         map { $_->log_lines } $t, $u;
 }
 
-ok($t->wait_until(\&over, 60), 'the other one has nothing left to do');
+ok($t->wait_until(\&over, 300), 'the other one has nothing left to do');
 
 for my $nginx ($t, $u) {
     $nginx->stop;

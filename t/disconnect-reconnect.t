@@ -82,7 +82,7 @@ is(operator('/disconnect', "realm=$realm")->json->{revoked}, 'pending',
 $t->signed_in(realm => $realm);
 $t->sim->reset('scripts', 'journal');
 
-ok($t->wait_until(sub { of_log($given_up) }, 60),
+ok($t->wait_until(sub { of_log($given_up) }, 300),
     'connected again: the revocation is given up, says the log');
 is($t->sim->count(kind => 'revoke'), 0, '... Intuit is not asked');
 is(api(), 200, '... and the new tokens live');
@@ -105,7 +105,7 @@ $t->sim->wait_for(kind => 'api', count => 1);
 is($t->sim->count(kind => 'revoke'), 0, 'meanwhile nothing is revoked');
 
 $t->sim->reset('scripts');
-ok($t->wait_until(sub { of_log($given_up) == 2 }, 60),
+ok($t->wait_until(sub { of_log($given_up) == 2 }, 300),
     'nor when the company is connected');
 is(api(), 200, '... with the tokens that were imported');
 

@@ -149,7 +149,7 @@ is(active(), "$OTHER $REALM", '... and Intuit does not know');
 $_->stop for $t, $u;
 $t->sim->reset('scripts');
 $t->start;
-ok($t->wait_until(sub { active() eq '' }, 60),
+ok($t->wait_until(sub { active() eq '' }, 300),
     'Intuit is back, and one nginx: both are revoked');
 
 $u->finish;

@@ -95,12 +95,12 @@ unlike($text, qr/\Q$token\E|9130347957983546/, '... sealed');
 
 my $asked = asked();
 $t->kill_worker($_, 'KILL') for $t->workers;
-ok($t->wait_until(sub { asked() > $asked }, 60), 'other workers go on with it');
+ok($t->wait_until(sub { asked() > $asked }, 300), 'other workers go on with it');
 
 $t->crash;
 $t->sim->reset('journal');
 $t->start;
-ok($t->wait_until(sub { asked() > 0 }, 60), '... and nginx after kill -9');
+ok($t->wait_until(sub { asked() > 0 }, 300), '... and nginx after kill -9');
 is(alive(), 1, '... still in vain');
 
 my $log = grep { /revocation succeeded/ } $t->log_lines;
@@ -128,6 +128,6 @@ ok($t->wait_log(qr/revocation is given up: too many are waiting/),
     '... says the log');
 
 $t->sim->reset('scripts');
-ok($t->wait_until(sub { files() == 2 }, 60), '... and all are done at last');
+ok($t->wait_until(sub { files() == 2 }, 300), '... and all are done at last');
 
 done_testing();
