@@ -136,7 +136,10 @@ like($wrong, $_, "negative control: $_") for qr/color-contrast/, qr/button-name/
     qr/image-alt/, qr/label/, qr/no language/, qr/no main part/, qr/no heading/,
     qr/wider than/, qr/where the keyboard is/;
 
-is_deeply($said->{policy}, [], 'the pages keep their own policy');
+# the icon of a site is asked for by a browser, if it has the time, and by no page
+my @broken = grep { !m{^[\w-]+: Loading the image '[^']+/favicon\.ico' violates } }
+    @{ $said->{policy} // ['nothing was looked at'] };
+is_deeply(\@broken, [], 'the pages keep their own policy');
 is_deeply([ sort @{ $said->{hosts} } ], [ '127.0.0.1', 'localhost' ], 'nobody else is asked');
 
 done_testing;
