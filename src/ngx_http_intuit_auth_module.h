@@ -483,9 +483,9 @@ ngx_uint_t ngx_http_intuit_prefetch(ngx_http_request_t *r);
 
 /* -- ngx_http_intuit_header.c ------------------------------------------ */
 
-/* The last line of that lower-case name (RFC 9110, 5.1) and how many there
- * are; NULL: none.  One that is not sent, or of whose header only a half could
- * be kept, has no hash, and is none. */
+/* The last line of that lower-case name (RFC 9110, 5.1), with "_" and "." in
+ * place of "-", too, and how many there are; NULL: none.  One that is not sent,
+ * or of whose header only a half could be kept, has no hash, and is none. */
 ngx_table_elt_t *ngx_http_intuit_header(ngx_list_t *headers, const char *lower,
     ngx_uint_t *n);
 

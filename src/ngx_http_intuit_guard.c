@@ -48,11 +48,16 @@ ngx_http_intuit_guarded(ngx_http_request_t *r, ngx_http_intuit_ctx_t *ctx)
 static ngx_uint_t
 ngx_http_intuit_guard_forwarded(ngx_http_request_t *r)
 {
+    ngx_list_t  *headers;
+    ngx_uint_t   n;
+
+    headers = &r->headers_in.headers;
+
     return r->http_connection->addr_conf->proxy_protocol
-           || ngx_http_intuit_header_in(r, "x-forwarded-for")
-           || ngx_http_intuit_header_in(r, "x-real-ip")
-           || ngx_http_intuit_header_in(r, "forwarded")
-           || ngx_http_intuit_header_in(r, "via");
+           || ngx_http_intuit_header(headers, "x-forwarded-for", &n)
+           || ngx_http_intuit_header(headers, "x-real-ip", &n)
+           || ngx_http_intuit_header(headers, "forwarded", &n)
+           || ngx_http_intuit_header(headers, "via", &n);
 }
 
 

@@ -5,8 +5,22 @@
 #include "ngx_http_intuit_auth_module.h"
 
 
+static ngx_table_elt_t *ngx_http_intuit_header_last_of(ngx_list_t *headers,
+    const char *lower, ngx_uint_t folded, ngx_uint_t *n);
+
+
 ngx_table_elt_t *
 ngx_http_intuit_header(ngx_list_t *headers, const char *lower, ngx_uint_t *n)
+{
+    return ngx_http_intuit_header_last_of(headers, lower, 1, n);
+}
+
+
+/* folded: "_" and "." are "-" as well */
+
+static ngx_table_elt_t *
+ngx_http_intuit_header_last_of(ngx_list_t *headers, const char *lower,
+    ngx_uint_t folded, ngx_uint_t *n)
 {
     size_t            len;
     ngx_uint_t        i;
@@ -25,7 +39,10 @@ ngx_http_intuit_header(ngx_list_t *headers, const char *lower, ngx_uint_t *n)
 
             if (h[i].key.len != len
                 || h[i].hash == 0
-                || !ngx_intuit_header_is(&h[i].key, lower))
+                || !(folded
+                     ? ngx_intuit_header_is(&h[i].key, lower)
+                     : ngx_strncasecmp(h[i].key.data, (u_char *) lower, len)
+                       == 0))
             {
                 continue;
             }
@@ -47,7 +64,7 @@ ngx_http_intuit_header_in(ngx_http_request_t *r, const char *lower)
 
     static ngx_str_t  several = ngx_null_string;
 
-    h = ngx_http_intuit_header(&r->headers_in.headers, lower, &n);
+    h = ngx_http_intuit_header_last_of(&r->headers_in.headers, lower, 0, &n);
 
     if (h == NULL) {
         return NULL;

@@ -40,6 +40,8 @@ http {
     server {
         listen 127.0.0.1:%%PORT_8080%%;
 
+        underscores_in_headers on;
+
         location / {
             auth_intuit books;
             root %%DIR%%/html;
@@ -71,6 +73,7 @@ for my $case (
     [ 403, 'Sec-Fetch-Site' => '' ],
     [ 403, 'Sec-Fetch-Site' => 'cross-site', Origin => $here ],
     [ 403, Origin => 'http://evil.example' ],
+    [ 403, 'Sec_Fetch_Site' => 'same-origin', Origin => 'http://evil.example' ],
     [ 403, Origin => 'null' ],
     [ 403, Origin => '' ],
     [ 403, Origin => 'http://localhost' ],
